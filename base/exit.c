@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/exit.h"
+
+#include <stddef.h>
+
+static const struct {
+    enum exit_code code;
+    const char *text;
+} rows[] = {
+    {EXIT_OK, "ok"},
+    {EXIT_FAILED, "failed"},
+    {EXIT_USAGE, "usage"},
+    {EXIT_WARNINGS, "done, with warnings"},
+    {EXIT_NOT_FOUND, "not found"},
+    {EXIT_DENIED, "denied"},
+    {EXIT_POLICY, "quota, policy or a missing mapping"},
+    {EXIT_CONFLICT, "conflict, ambiguous or locked"},
+    {EXIT_DAMAGE, "damage found"},
+    {EXIT_COLD, "cold"},
+    {EXIT_NO_VAULT, "no such vault"},
+    {EXIT_KEY, "wrong or missing key"},
+    {EXIT_POOL, "pool unreachable"},
+    {EXIT_STORE, "store unreachable"},
+    {EXIT_AGAIN, "try again"},
+    {EXIT_INTERRUPTED, "interrupted"},
+};
+
+enum exit_code exit_of(enum err_code code, enum exit_peer peer)
+{
+    switch (code) {
+    case ERR_OK:
+        return EXIT_OK;
+    case ERR_ARGUMENT:
+        return EXIT_USAGE;
+    case ERR_DENIED:
+        return EXIT_DENIED;
+    case ERR_INTEGRITY:
+        return EXIT_DAMAGE;
+    case ERR_NOT_FOUND:
+        return EXIT_NOT_FOUND;
+    case ERR_CONFLICT:
+        return EXIT_CONFLICT;
+    case ERR_QUOTA:
+        return EXIT_POLICY;
+    case ERR_COLD:
+        return EXIT_COLD;
+    case ERR_KEY:
+        return EXIT_KEY;
+    case ERR_AGAIN:
+        return EXIT_AGAIN;
+    case ERR_TIMEOUT:
+    case ERR_UNREACHABLE:
+        if (peer == EXIT_PEER_POOL)
+            return EXIT_POOL;
+        return peer == EXIT_PEER_STORE ? EXIT_STORE : EXIT_AGAIN;
+    case ERR_NOMEM:
+    case ERR_IO:
+    case ERR_CANCELLED:
+    case ERR_PROTOCOL:
+    case ERR_REMOTE:
+        break;
+    }
+    return EXIT_FAILED;
+}
+
+bool exit_is_known(long n)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].code == n)
+            return true;
+    return false;
+}
+
+const char *exit_text(enum exit_code code)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].code == code)
+            return rows[i].text;
+    return "failed";
+}
