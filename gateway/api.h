@@ -2,7 +2,7 @@
 /*
  * gateway/api.h - the control API, /api/v1, as docs/openapi.yaml describes it.
  *
- * An API lives on the control loop. It asks the catalog on the catalog lane
+ * An API lives on the control loop. It asks the catalog through its door
  * and everything else of the backend. Whoever comes through a unix socket is
  * the provider, unless a token is shown; a token is one tenant's.
  */
@@ -11,16 +11,14 @@
 
 #include "base/err.h"
 #include "gateway/api_backend.h"
-#include "loop/lane.h"
+#include "gateway/catalog_call.h"
 #include "loop/loop.h"
-#include "tenants/catalog.h"
 
 struct api;
 
 struct api_opts {
     struct loop *loop;                 /* the control loop */
-    struct lane *lane;                 /* the catalog lane, one thread */
-    struct catalog *catalog;           /* used on the lane only */
+    struct catalog_call_door *catalog;
     const struct api_backend *backend; /* all of these outlive the API */
     const char *gateway;               /* this gateway's name; copied */
 };
