@@ -6,7 +6,8 @@
  * long as the tree does. Parsing refuses: more than 64 levels, duplicate keys,
  * text that is not UTF-8 or contains NUL, anything behind the value, numbers
  * beyond int64. One thread per document at a time. (Over jansson, which is not
- * included anywhere else.)
+ * included anywhere else, and whose function names must not be taken here: a
+ * program's json_real() would replace the library's own.)
  */
 #ifndef CAIRN_BASE_JSON_H
 #define CAIRN_BASE_JSON_H
@@ -37,7 +38,8 @@ size_t json_count(const struct json *j); /* of an array or object, else 0 */
 const struct json *json_get(const struct json *j, const char *key);
 const struct json *json_at(const struct json *j, size_t i);
 
-/* The i-th member of an object in the order of the text. */
+/* The i-th member of an object in the order of the text, NULL beyond the last.
+ * Takes i steps: for objects of moderate size. */
 const char *json_key_at(const struct json *j, size_t i,
                         const struct json **value);
 
@@ -45,7 +47,7 @@ const char *json_key_at(const struct json *j, size_t i,
  * kind. */
 const char *json_text(const struct json *j, const char *otherwise);
 int64_t json_int(const struct json *j, int64_t otherwise);
-double json_real(const struct json *j, double otherwise);
+double json_double(const struct json *j, double otherwise); /* ints too */
 bool json_bool(const struct json *j, bool otherwise);
 
 /*
@@ -58,7 +60,7 @@ struct json *json_new_object(void);
 struct json *json_new_array(void);
 struct json *json_new_text(const char *text); /* not UTF-8: escaped '?' */
 struct json *json_new_int(int64_t v);
-struct json *json_new_real(double v);
+struct json *json_new_real(double v); /* not finite: null */
 struct json *json_new_bool(bool v);
 struct json *json_new_null(void);
 bool json_set(struct json *object, const char *key, struct json *take);
@@ -70,8 +72,8 @@ bool json_set_int(struct json *object, const char *key, int64_t v);
 bool json_set_real(struct json *object, const char *key, double v);
 bool json_set_bool(struct json *object, const char *key, bool v);
 
-/* A deep copy; NULL when out of memory. */
-struct json *json_copy(const struct json *j);
+/* A deep copy; NULL when out of memory or j is NULL. */
+struct json *json_clone(const struct json *j);
 
 /* The text, compact or indented by 2, keys in order of insertion, to free();
  * NULL when out of memory or j is NULL. */

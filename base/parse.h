@@ -46,7 +46,10 @@ bool parse_name(const char *text);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, no NUL). */
 bool parse_utf8(const char *text, size_t len);
 
-/* "1.5 GiB", "312 B": for people. out has at least 24 bytes. */
+/* Bytes of the one well-formed character that begins the text; 0: none. */
+size_t parse_utf8_step(const char *text, size_t len);
+
+/* "1.5 GiB", "312 B": for people, rounded down. out has at least 24 bytes. */
 void parse_size_text(uint64_t bytes, char *out, size_t size);
 
 #endif

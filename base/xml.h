@@ -46,7 +46,8 @@ const char *xml_text(const struct xml_node *n);
 const char *xml_child_text(const struct xml_node *n, const char *name);
 
 /* Append text with & < > " ' escaped; control characters that XML 1.0 cannot
- * carry are dropped. */
+ * carry are dropped, bytes that are not UTF-8 become '?'. False: refused, the
+ * buffer is marked failed. */
 bool xml_escape(struct buf *out, const char *text, size_t len);
 
 #endif
