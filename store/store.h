@@ -25,6 +25,7 @@ struct store;
 struct store_op;
 
 #define STORE_NAME_MAX 160 /* bytes of an object's name, with the NUL */
+#define STORE_NAME_DEPTH 8 /* parts between slashes */
 #define STORE_PART_BYTES ((uint64_t)16 << 20)
 
 enum store_lock { STORE_LOCK_NONE, STORE_LOCK_GOVERNANCE,
@@ -58,7 +59,9 @@ struct store_entry {
 typedef void store_done_fn(void *ctx, const struct err *err,
                            const struct store_info *info);
 
-/* Which bytes of an object. {0, 0, 0}: all of it. */
+/* Which bytes of an object. {0, 0, 0}: all of it. An offset at or behind the
+ * end of an object that is not empty is ERR_PROTOCOL; a range that ends behind
+ * it gives what there is. */
 struct store_range {
     uint64_t offset;
     uint64_t length;   /* 0: to the end */
@@ -210,7 +213,9 @@ struct store_upload {
     struct store *store;
 };
 
-/* Wrappers: as the functions of store_ops; *out may be NULL. */
+/* Wrappers: as the functions of store_ops; *out may be NULL. To remove what is
+ * not there, or abort an upload that is gone, is no error: a repeated request
+ * cannot tell. */
 enum err_code store_put(struct store *s, const struct store_put_opts *opts,
                         struct store_op **out, struct err *err);
 enum err_code store_get(struct store *s, const struct store_get_opts *opts,
@@ -239,9 +244,33 @@ enum err_code store_upload_abort(struct store_upload *up, store_done_fn *done,
 /* The store's own id, to be noted in a journal. */
 const char *store_upload_id(const struct store_upload *up);
 
+struct store_list_uploads_opts {
+    const char *prefix; /* of names; "" */
+    /* As on_entry(); rising by name. */
+    bool (*on_upload)(void *ctx, const struct store_upload_entry *entry);
+    store_done_fn *done;
+    void *ctx;
+};
+
+/* Unfinished uploads; in a folder every file under tmp/, also of puts. */
+enum err_code store_list_uploads(struct store *s,
+                                 const struct store_list_uploads_opts *opts,
+                                 struct store_op **out, struct err *err);
+
+/* Abort an upload that an earlier process began. */
+enum err_code store_upload_abort_by_id(struct store *s, const char *name,
+                                       const char *upload_id,
+                                       store_done_fn *done, void *ctx,
+                                       struct store_op **out, struct err *err);
+
+/* Whether a store takes this name: 1 to 8 parts of [A-Za-z0-9._-] between
+ * slashes, none beginning with a dot, the first not "tmp". */
+bool store_name_ok(const char *name);
+
 /* After on_data() said false; never from inside it. */
 void store_op_resume(struct store_op *op);
-/* done() gets ERR_CANCELLED later, or the result if that came first. */
+/* done() gets ERR_CANCELLED later, or the result if that came first. Also from
+ * inside on_info(), on_data(), on_entry() and on_upload(). */
 void store_op_cancel(struct store_op *op);
 
 /* No operation or upload may be under way. */

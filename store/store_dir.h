@@ -6,10 +6,13 @@
  * to its final name, which fails if that exists: nothing is ever replaced.
  * Uploads are files under tmp/ until they are complete. All file calls run on
  * the disk lane (two threads) of the vault, so that a hung mount hangs that
- * vault alone.
+ * vault alone. Its clock is the kernel's. It knows no retention and no storage
+ * classes: asking for one is ERR_ARGUMENT.
  */
 #ifndef CAIRN_STORE_STORE_DIR_H
 #define CAIRN_STORE_STORE_DIR_H
+
+#include <stdint.h>
 
 #include "base/err.h"
 #include "loop/lane.h"
@@ -19,10 +22,22 @@
 /*
  * root: an absolute path of an existing folder. lane: borrowed, shared by all
  * stores on this folder. Errors of operations: ERR_IO with errno (ENOSPC,
- * EDQUOT: ERR_QUOTA), ERR_NOT_FOUND, ERR_CONFLICT (name exists).
+ * EDQUOT: ERR_QUOTA; EACCES, EPERM, EROFS: ERR_DENIED), ERR_NOT_FOUND,
+ * ERR_CONFLICT (name exists), ERR_ARGUMENT (store_name_ok() refuses it),
+ * ERR_AGAIN (over 4,096 operations wait; from _start only). Of
+ * store_dir_new(): ERR_ARGUMENT, ERR_IO, ERR_DENIED, ERR_NOT_FOUND, ERR_NOMEM.
  */
 enum err_code store_dir_new(struct loop *loop, const char *root,
                             struct lane *lane, struct store **out,
                             struct err *err);
+
+/* What syncing has cost so far. */
+struct store_dir_stats {
+    uint64_t syncs;
+    uint64_t sync_us; /* wall time on the lane's threads */
+};
+
+/* s: made by store_dir_new(). */
+struct store_dir_stats store_dir_stats(const struct store *s);
 
 #endif
