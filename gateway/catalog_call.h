@@ -5,7 +5,8 @@
  * The catalog blocks, so it is asked on its lane. A call is embedded in its
  * owner's struct: run() happens on the lane with the catalog at hand, done()
  * later on the control loop. A full lane delays calls and loses none: they wait
- * in order, each in its owner's memory. Control loop only, but for run().
+ * in order, each in its owner's memory. Nobody else uses the lane. Control loop
+ * only, but for run().
  */
 #ifndef CAIRN_GATEWAY_CATALOG_CALL_H
 #define CAIRN_GATEWAY_CATALOG_CALL_H

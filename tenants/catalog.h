@@ -24,7 +24,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "tenants/secret.h"
+#include "crypto/seal_key.h"
 
 struct catalog;
 
@@ -33,15 +33,16 @@ struct catalog;
 #define CATALOG_CURSOR 96 /* the longest cursor, with its NUL */
 
 struct catalog_opts {
-    const char *path;           /* made when absent; ":memory:" in tests */
-    const struct secret_key *key; /* must outlive the catalog */
-    const struct clock *clock;  /* NULL: clock_system() */
+    const char *path; /* made when absent, mode 0600; ":memory:" in tests */
+    const struct seal_suite *suite;     /* all outlive the catalog */
+    const struct seal_key *gateway_key; /* seals passwords and keys */
+    const struct clock *clock;          /* NULL: clock_system() */
 };
 
 /*
  * Open, check and bring to the newest schema. ERR_INTEGRITY: not a database,
  * or damaged; ERR_CONFLICT: made by a newer program, or another process has
- * it; ERR_KEY: another gateway key; ERR_IO.
+ * it open; ERR_KEY: made under another gateway key; ERR_IO.
  */
 enum err_code catalog_open(const struct catalog_opts *opts,
                            struct catalog **out, struct err *err);

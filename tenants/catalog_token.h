@@ -7,6 +7,7 @@
 #define CAIRN_TENANTS_CATALOG_TOKEN_H
 
 #include "tenants/catalog.h"
+#include "tenants/secret.h"
 
 struct catalog_token {
     int64_t id;
