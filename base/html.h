@@ -13,7 +13,7 @@
 void html_words(const void *page, size_t len, char *out, size_t size);
 
 /* As html_words(), but of a page made by XAPI only what it says behind
- * "Additional information", if it says it there: "VM_BAD_POWER_STATE: [ ...". */
+ * "Additional information", if anything: "VM_BAD_POWER_STATE: [ ...". */
 void html_xapi_error(const void *page, size_t len, char *out, size_t size);
 
 #endif

@@ -5,7 +5,7 @@
  * Bytes go in, in pieces of any size; events come out, from inside the call
  * that fed the bytes, and are the same however the stream was cut. Plain and
  * zstd-compressed streams are told apart by their first bytes. Every checksum
- * is verified, here or (see defer_sums) by the consumer. No threads, no waiting:
+ * is verified, here or (see defer_sums) by the consumer. No threads, no wait:
  * a consumer without room refuses, and the reader stops in the middle of a
  * piece. One thread at a time.
  *
