@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault/session.h - one backup's writing to one vault (format.md 6), from the
+ * first LIST to the point that was read back.
+ *
+ *   session_start --> ready() --> add_disk, write/zero/unchanged ... finish
+ *                                                            --> done()
+ *
+ * A session lives on one data loop and is used from that loop's thread only.
+ * Memory: the caller has SESSION_FLOOR_BYTES reserved in the budget before
+ * session_start() and gives them back after done(); whatever goes beyond it the
+ * session takes from the budget itself, up to the ceiling, and gives back.
+ * With the floor alone it works stop and wait.
+ *
+ * Back-pressure: session_write(), _zero() and _unchanged() take all they are
+ * given or nothing. After one of them said false, drained() comes once when a
+ * whole MiB can be taken, from the loop, never from inside a call; until then
+ * they go on saying false. After a failure they say false for good, and done()
+ * is what comes.
+ *
+ * Nothing is committed before done(ERR_OK). On failure or cancel no upload is
+ * left open, as far as the store answers, and the first cause is reported.
+ */
+#ifndef CAIRN_VAULT_SESSION_H
+#define CAIRN_VAULT_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "loop/budget.h"
+#include "loop/slab.h"
+#include "store/store.h"
+#include "vault/index.h"
+#include "vault/point.h"
+#include "vault/vault.h"
+
+/* One part, stop and wait, two batches raw and one compressed, and room for
+ * the caller's own transfer buffers (1 MiB). */
+#define SESSION_FLOOR_BYTES (20 * MIB)
+#define SESSION_CEILING_BYTES (64 * MIB)
+
+/* Sizes of the slabs that a session takes. A part's has room for the end of
+ * the slot that runs over it; pages that are not touched cost nothing. */
+#define SESSION_CHUNK_SLAB ((size_t)1 << 20)
+#define SESSION_PART_SLAB (((size_t)17 << 20) + 4096)
+
+/* What one call may bring, at most. */
+#define SESSION_WRITE_MAX ((size_t)256 << 10)
+
+struct session;
+
+/*
+ * Contexts of zstd and the crypto library for the worker threads of the whole
+ * process; made once, shared by all sessions of all loops. workers: what
+ * work_setup() said.
+ */
+struct session_tools;
+struct session_tools *session_tools_new(const struct seal_suite *suite,
+                                        unsigned workers); /* NULL: no memory */
+void session_tools_free(struct session_tools *t);
+
+/* Bytes are those of disks unless it says stored. */
+struct session_figures {
+    uint64_t read;       /* taken: data, zero and unchanged */
+    uint64_t data;       /* ... of these, data that was looked at */
+    uint64_t zero;       /* chunks all zero */
+    uint64_t unchanged;  /* equal to the parent's or declared so */
+    uint64_t known;      /* found in the index, or earlier in this session */
+    uint64_t fresh;      /* put in packs of this session */
+    uint64_t stored;     /* bytes of packs in the store: slots, tables, pad */
+    uint64_t again;      /* stored once more because they were condemned */
+    uint64_t packs, parts; /* complete packs; parts and single PUTs sent */
+    uint64_t map_packs;
+    uint64_t index_runs, points; /* objects put, unfinished points too */
+    uint64_t meta_bytes; /* of index runs and points put */
+    uint64_t slab_peak;  /* bytes of slabs held at most */
+};
+
+struct session_result {
+    struct point_ref point; /* name and SHA-256: the next witness */
+    struct point_ref parent; /* name "": there was none */
+    uint64_t start_ms, end_ms;
+    struct session_figures figures;
+    uint64_t warnings; /* points of this VM that could not be read */
+};
+
+/* All optional; called on the loop, never from inside a call to us but for
+ * those of the journal, which may be. They must not call back in, but
+ * drained() and ready(), which may. */
+struct session_events {
+    /* Begun and read step 1: disks may be added now. */
+    void (*ready)(void *ctx);
+    void (*drained)(void *ctx);
+    /* For the journal: an upload is open from here ... to there. */
+    void (*upload_opened)(void *ctx, const char *name, const char *upload_id);
+    void (*upload_closed)(void *ctx, const char *name, const char *upload_id);
+    /* A point of this name is about to be put / was removed again. What stands
+     * in the journal at a crash is to be looked at by session_confirm. */
+    void (*point_opened)(void *ctx, const char *name);
+    void (*point_closed)(void *ctx, const char *name);
+    /* Exactly once for a started session; it is gone when this returns.
+     * result is filled in as far as it came, also on failure; point.name is
+     * "" then. ERR_AGAIN: something was condemned meanwhile that cannot be
+     * stored again. ERR_INTEGRITY: the witness, a list or the parent. */
+    void (*done)(void *ctx, const struct err *err,
+                 const struct session_result *result);
+};
+
+struct session_opts {
+    struct loop *loop;
+    struct vault *vault; /* a reference is taken; must hold current keys */
+    struct store *store; /* outlives the session, as all of these */
+    struct index *index;
+    struct session_tools *tools;
+    struct slab_room *chunk_room; /* of SESSION_CHUNK_SLAB, of this loop */
+    struct slab_room *part_room;  /* of SESSION_PART_SLAB */
+    struct budget *budget;
+    uint64_t ceiling_bytes; /* SESSION_FLOOR_BYTES to SESSION_CEILING_BYTES */
+    const struct clock *clock;
+    struct session_events events; /* done must be set */
+    void *ctx;
+
+    /* Texts are copied; NULL: not in the point. */
+    const char *series; /* 1 to 128 bytes */
+    struct id16 vm;
+    const char *name, *pool, *source_mode, *consistency, *gateway;
+    const char *retention; /* class, as text */
+    uint64_t retain_until_ms; /* end of the point's retention; with a lock */
+    struct point_ref witness; /* the VM's last point we know of; name "": none
+                                 is known, and none is demanded */
+};
+
+/* ERR_ARGUMENT, ERR_NOMEM, ERR_KEY (the keyring seals nothing): done() will
+ * not come. */
+enum err_code session_start(const struct session_opts *opts,
+                            struct session **out, struct err *err);
+
+/* From ready() on: the newest finished point of this VM, NULL: none. Borrowed
+ * to done(). */
+const struct point *session_parent(const struct session *s);
+
+struct session_disk {
+    uint32_t position; /* rising from disk to disk */
+    struct id16 vdi;
+    const char *name;  /* copied; NULL: none */
+    uint64_t bytes;    /* virtual size */
+    unsigned log2_chunk; /* 0: the parent's, else the vault's */
+    bool incremental;  /* session_unchanged() will be used: the parent must
+                          have this VDI with this chunk size */
+};
+
+/*
+ * The next disk. Its data follows in rising order, without gaps, to its end;
+ * then the next disk may be added. *number is for the calls below. ERR_ARGUMENT,
+ * ERR_NOT_FOUND (incremental without parent), ERR_NOMEM: nothing changed.
+ */
+enum err_code session_add_disk(struct session *s, const struct session_disk *d,
+                               unsigned *number, struct err *err);
+
+/* At most SESSION_WRITE_MAX bytes; offset: where the last call ended. What
+ * breaks these rules fails the session (ERR_ARGUMENT). */
+bool session_write(struct session *s, unsigned disk, uint64_t offset,
+                   const void *data, size_t len);
+/* A range of zeros, of any length. */
+bool session_zero(struct session *s, unsigned disk, uint64_t offset,
+                  uint64_t len);
+/* A range that is as in the parent; whole chunks, but at the disk's end. Ask
+ * session_has() before: what the parent has condemned must be written. */
+bool session_unchanged(struct session *s, unsigned disk, uint64_t offset,
+                       uint64_t len);
+/* Whether session_unchanged() may be said of a range: the parent has all of it
+ * and none is condemned. */
+bool session_has(const struct session *s, unsigned disk, uint64_t offset,
+                 uint64_t len);
+
+/* All disks are complete. metadata (ova.xml) is copied; len 0: none. Commit;
+ * done() tells. A disk that is not covered fails it (ERR_ARGUMENT). */
+void session_finish(struct session *s, const void *metadata, size_t len);
+
+/* done() gets ERR_CANCELLED, or the result when the point is committed. Safe
+ * at any time between session_start() and done(). */
+void session_cancel(struct session *s);
+
+/* So far; for progress. */
+const struct session_figures *session_figures(const struct session *s);
+
+#endif
