@@ -62,6 +62,7 @@ struct xva_read_events {
 };
 
 struct xva_read_opts {
+    const struct seal_suite *suite; /* outlives the reader */
     const struct xva_read_events *events; /* all set but block; borrowed */
     void *ctx;
     size_t ova_max; /* bytes; 0: OVA_BYTES_MAX */

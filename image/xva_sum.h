@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "crypto/seal_suite.h"
 
 enum xva_sum_kind { XVA_SUM_XXHASH, XVA_SUM_SHA1 };
 
@@ -24,23 +25,19 @@ struct xva_sum_text {
 
 struct xva_sum; /* an incremental checksum */
 
-/* NULL: out of memory. */
-struct xva_sum *xva_sum_new(void);
+/* `suite` (for SHA-1) must outlive it. NULL: out of memory. */
+struct xva_sum *xva_sum_new(const struct seal_suite *suite);
 void xva_sum_free(struct xva_sum *s);
 
-/* Begin anew. ERR_NOMEM. */
-enum err_code xva_sum_begin(struct xva_sum *s, enum xva_sum_kind kind,
-                            struct err *err);
+/* Begin anew, whatever was added before. */
+void xva_sum_begin(struct xva_sum *s, enum xva_sum_kind kind);
 void xva_sum_add(struct xva_sum *s, const void *data, size_t len);
-void xva_sum_end(struct xva_sum *s, struct xva_sum_text *out);
+/* False: out of memory, now or when it was begun. */
+bool xva_sum_end(struct xva_sum *s, struct xva_sum_text *out);
 
-/* All at once, for a worker. ERR_NOMEM. */
-enum err_code xva_sum_of(enum xva_sum_kind kind, const void *data, size_t len,
-                         struct xva_sum_text *out, struct err *err);
-
-/* Of len zero bytes, len at most 1 MiB. ERR_NOMEM. */
-enum err_code xva_sum_of_zeros(enum xva_sum_kind kind, size_t len,
-                               struct xva_sum_text *out, struct err *err);
+/* All at once, for a worker. False: out of memory. */
+bool xva_sum_of(const struct seal_suite *suite, enum xva_sum_kind kind,
+                const void *data, size_t len, struct xva_sum_text *out);
 
 /* Hex digits count in either case, as XAPI compares them. */
 bool xva_sum_equal(const struct xva_sum_text *a, const struct xva_sum_text *b);

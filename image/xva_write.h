@@ -35,6 +35,7 @@ size_t xva_write_bitmap_bytes(uint64_t virtual_size);
 void xva_write_mark(uint8_t *present, uint64_t offset, uint64_t len);
 
 struct xva_write_opts {
+    const struct seal_suite *suite; /* outlives the writer */
     const void *ova; /* ova.xml; borrowed for the writer's life */
     size_t ova_len;
     const struct xva_write_disk *disks;
