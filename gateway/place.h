@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway/place.h - where a vault lies, as values from which any loop makes a
+ * struct store of its own.
+ *
+ * Immutable and counted; any thread. Credentials are wiped with the last
+ * reference.
+ */
+#ifndef CAIRN_GATEWAY_PLACE_H
+#define CAIRN_GATEWAY_PLACE_H
+
+#include "base/err.h"
+#include "loop/lane.h"
+#include "loop/loop.h"
+#include "net/http_client.h"
+#include "store/store.h"
+
+struct place;
+
+struct place_opts {
+    const char *url;         /* file:///srv/x, s3://bucket/prefix */
+    const char *endpoint;    /* "": AWS, by region */
+    const char *region;      /* "" */
+    const char *ca_pem;      /* "": the system's CAs */
+    const char *credentials; /* credentials file's text; "" */
+    uint64_t request_ms;     /* deadline of one store request */
+};
+
+/* ERR_ARGUMENT (what is wrong with the URL), ERR_NOMEM, ERR_IO. */
+enum err_code place_new(const struct place_opts *opts, struct place **out,
+                        struct err *err);
+struct place *place_ref(struct place *p);
+void place_unref(struct place *p);
+
+/* A store on this loop. ERR_NOT_FOUND (no such folder), ERR_NOMEM,
+ * ERR_ARGUMENT. client: of the loop. */
+enum err_code place_store(struct place *p, struct loop *loop,
+                          struct http_client *client, struct store **out,
+                          struct err *err);
+
+/* "file:///srv/x", "s3://bucket/prefix at endpoint": for messages. */
+const char *place_text(const struct place *p);
+
+/* Whether the configuration's allowed_locations permit it (empty: all). */
+bool place_allowed(const char *allowed, const char *url, const char *endpoint);
+
+#endif
