@@ -18,8 +18,8 @@
 
 struct budget;
 
-/* Embedded in the asker's struct; valid until granted() or budget_withdraw()
- * returned true. */
+/* Embedded in the asker's struct, zeroed before its first use; valid until
+ * granted() or budget_withdraw() returned true. */
 struct budget_need {
     uint64_t tenant; /* any number that tells tenants apart */
     uint64_t bytes;
@@ -27,17 +27,20 @@ struct budget_need {
     void (*granted)(struct budget_need *need); /* on `loop`, once */
     /* private: */
     struct mail mail;
-    struct budget_need *next;
+    struct budget_need *next, *last;             /* of the same tenant */
+    struct budget_need *ring_next, *ring_prev;   /* first of other tenants */
     int state;
+    bool passed;
 };
 
 struct budget *budget_new(uint64_t bytes); /* NULL: out of memory */
-void budget_free(struct budget *b);        /* everything given back */
+void budget_free(struct budget *b);        /* all given back, nobody waits */
 uint64_t budget_total(const struct budget *b);
 uint64_t budget_used(struct budget *b);
 uint64_t budget_peak(struct budget *b);
 
-/* Take at once or not at all. bytes over the total: never. */
+/* Take at once or not at all: not when there is no room, and not when somebody
+ * waits, whose turn it is then. */
 bool budget_try(struct budget *b, uint64_t bytes);
 
 /* Ask; granted() comes later, also when there is room now. need->bytes must be

@@ -25,17 +25,18 @@ struct lane_item {
     struct lane_item *next;
 };
 
-/* queue_max: items waiting or running. ERR_NOMEM, ERR_IO. */
+/* threads: 1 to 16. queue_max: items waiting or running. ERR_ARGUMENT,
+ * ERR_NOMEM, ERR_IO. */
 enum err_code lane_new(const char *name, unsigned threads, size_t queue_max,
                        struct lane **out, struct err *err);
 
-/* Any thread. False: the queue is full, the item is untouched; try again when
- * one of yours is done. With threads = 1 items run in the order of starting. */
+/* Any thread. False: the queue is full or the lane is being freed, the item is
+ * untouched; try again when one of yours is done. With threads = 1 items run in the order of starting. */
 bool lane_start(struct lane *lane, struct lane_item *item);
 
 /* Waits for running items, at most wait_ms; then true and the lane is gone.
  * False: a thread hangs; the lane is leaked on purpose (the process is about
- * to _exit). Items still queued are run first. */
+ * to _exit). Items still queued are run first. NULL: true. */
 bool lane_free(struct lane *lane, unsigned wait_ms);
 
 #endif

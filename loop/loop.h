@@ -35,8 +35,9 @@ struct mail {
 enum err_code loop_new(const char *name, const struct clock *clock,
                        struct loop **out, struct err *err);
 
-/* The loop must not run. Closes what is left of libuv's handles of this
- * module; whatever others put on the loop must be closed before. */
+/* The loop must not run. Mail that still waits is delivered, then the handles
+ * of this module are closed; whatever others put on the loop must be closed or
+ * closing by then. NULL: nothing. */
 void loop_free(struct loop *loop);
 
 /* Run on this thread until loop_stop(). */

@@ -3,7 +3,8 @@
  * loop/slab.h - data buffers of one size, kept for re-use by one loop.
  *
  * Memory is mapped, page-aligned and left out of core dumps. The caller has
- * reserved the bytes in the budget before it takes a slab. One loop's thread.
+ * reserved the bytes in the budget before it takes a slab; free ones that are
+ * kept come on top of the budget. One loop's thread.
  */
 #ifndef CAIRN_LOOP_SLAB_H
 #define CAIRN_LOOP_SLAB_H
@@ -25,11 +26,12 @@ struct slab {
  * NULL: out of memory. */
 struct slab_room *slab_room_new(size_t size, size_t keep_max);
 
-/* All slabs must have been given back. */
+/* All slabs must have been given back. NULL: nothing. */
 void slab_room_free(struct slab_room *room);
 
-/* NULL: out of memory. */
+/* len is 0. NULL: out of memory. */
 struct slab *slab_take(struct slab_room *room);
+/* NULL: nothing. */
 void slab_give(struct slab *slab);
 
 #endif

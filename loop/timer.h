@@ -4,8 +4,9 @@
  *
  * All timers of a loop share one uv_timer_t, so starting and stopping cannot
  * fail and need no closing callback: a stopped timer's memory is free at once.
- * Real time, measured by the loop; on the loop's thread only. A zeroed struct
- * is a stopped timer.
+ * Real time, measured by the loop; on the loop's thread only. Timers due in the
+ * same millisecond fire in the order of starting. A zeroed struct is a stopped
+ * timer.
  */
 #ifndef CAIRN_LOOP_TIMER_H
 #define CAIRN_LOOP_TIMER_H
@@ -20,7 +21,7 @@ struct timer {
     /* private: */
     struct loop *loop;
     struct timer *child, *next, *prev; /* pairing heap */
-    uint64_t due_ms;
+    uint64_t due_ms, order;
     bool armed;
 };
 
