@@ -86,9 +86,10 @@ enum err_code seal_wrap_open_scrypt(const struct seal_wrap_open_opts *opts,
                                     const uint8_t *wrap, size_t len,
                                     struct seal_pair *out, struct err *err);
 
-/* scrypt with r = 8, p = 1 to 32 bytes: 128 * r * N bytes of memory are used.
- * Slow lane. Any N that is a power of two up to 2^20. */
-enum err_code seal_wrap_scrypt(struct slice passphrase, struct slice salt,
+/* scrypt (RFC 7914) with N = 2^log2_n, log2_n from 1 to 20: 128 * r * N bytes
+ * of memory are used. Slow lane. ERR_ARGUMENT, ERR_NOMEM. */
+enum err_code seal_wrap_scrypt(const struct seal_suite *suite,
+                               struct slice passphrase, struct slice salt,
                                unsigned log2_n, unsigned r, unsigned p,
                                void *out, size_t out_len, struct err *err);
 
