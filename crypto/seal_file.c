@@ -100,8 +100,8 @@ enum err_code seal_file_write(const char *path, const void *data, size_t len,
                               struct err *err)
 {
     int number;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                  0600);
+    int fd =
+        open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0 && errno == EEXIST)
         return err_set(err, ERR_CONFLICT, EEXIST,

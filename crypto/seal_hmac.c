@@ -40,8 +40,7 @@ void seal_hmac_key(struct seal_hmac *h, const void *key, size_t len)
     int ok = 1;
 
     if (len > sizeof(block)) {
-        ok = SHA256_Init(&h->running) &&
-             SHA256_Update(&h->running, key, len) &&
+        ok = SHA256_Init(&h->running) && SHA256_Update(&h->running, key, len) &&
              SHA256_Final(block, &h->running);
     } else if (len) {
         memcpy(block, key, len);

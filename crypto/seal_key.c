@@ -89,8 +89,8 @@ enum err_code seal_pair_from(const struct seal_key *private_key,
 }
 
 enum err_code seal_key_agree(const struct seal_key *private_key,
-                             const uint8_t public_key[32],
-                             struct seal_key *out, struct err *err)
+                             const uint8_t public_key[32], struct seal_key *out,
+                             struct err *err)
 {
     struct seal_key z = {0};
     enum err_code rc = ERR_OK;
@@ -179,8 +179,8 @@ static enum err_code derive(const struct seal_suite *suite, struct slice ikm,
     uint8_t info[SEAL_LABEL];
 
     seal_internal_label(info, label);
-    return seal_key_hkdf(suite, ikm, salt,
-                         (struct slice){info, sizeof(info)}, out, out_len, err);
+    return seal_key_hkdf(suite, ikm, salt, (struct slice){info, sizeof(info)},
+                         out, out_len, err);
 }
 
 enum err_code seal_key_vault_id(const struct seal_suite *suite,
@@ -221,12 +221,10 @@ enum err_code seal_key_for_names(const struct seal_suite *suite,
     return derive_from_rs(suite, rs, "cairn name 1", k_name, err);
 }
 
-enum err_code seal_key_derive(const struct seal_suite *suite,
-                              const struct seal_key *rs,
-                              enum seal_key_role role,
-                              const struct seal_key *secret,
-                              struct id16 *key_id, struct seal_key *key,
-                              struct err *err)
+enum err_code
+seal_key_derive(const struct seal_suite *suite, const struct seal_key *rs,
+                enum seal_key_role role, const struct seal_key *secret,
+                struct id16 *key_id, struct seal_key *key, struct err *err)
 {
     const char *label = role == SEAL_KEY_META ? "cairn meta 1" : "cairn data 1";
     uint8_t ikm[64], out[48];

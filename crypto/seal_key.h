@@ -43,8 +43,8 @@ enum err_code seal_pair_from(const struct seal_key *private_key,
 
 /* X25519(private, public); ERR_INTEGRITY when that is all zero. */
 enum err_code seal_key_agree(const struct seal_key *private_key,
-                             const uint8_t public_key[32],
-                             struct seal_key *out, struct err *err);
+                             const uint8_t public_key[32], struct seal_key *out,
+                             struct err *err);
 
 /* HKDF-SHA256, extract and expand, at most 255 * 32 bytes. ERR_NOMEM. */
 enum err_code seal_key_hkdf(const struct seal_suite *suite, struct slice ikm,
@@ -57,8 +57,8 @@ enum err_code seal_key_vault_id(const struct seal_suite *suite,
                                 struct err *err);
 /* K_id: what chunk ids are made with. */
 enum err_code seal_key_for_ids(const struct seal_suite *suite,
-                               const struct seal_key *rs,
-                               struct seal_key *k_id, struct err *err);
+                               const struct seal_key *rs, struct seal_key *k_id,
+                               struct err *err);
 /* K_name: what VM tags are made with. */
 enum err_code seal_key_for_names(const struct seal_suite *suite,
                                  const struct seal_key *rs,
@@ -67,12 +67,10 @@ enum err_code seal_key_for_names(const struct seal_suite *suite,
 enum seal_key_role { SEAL_KEY_META, SEAL_KEY_DATA }; /* MK, DK */
 
 /* Key id and K_meta or K_data of an MK or DK; key NULL: the id alone. */
-enum err_code seal_key_derive(const struct seal_suite *suite,
-                              const struct seal_key *rs,
-                              enum seal_key_role role,
-                              const struct seal_key *secret,
-                              struct id16 *key_id, struct seal_key *key,
-                              struct err *err);
+enum err_code
+seal_key_derive(const struct seal_suite *suite, const struct seal_key *rs,
+                enum seal_key_role role, const struct seal_key *secret,
+                struct id16 *key_id, struct seal_key *key, struct err *err);
 
 /* The tag of a recipient's public key in a vault. ERR_NOMEM. */
 enum err_code seal_key_tag(const struct seal_suite *suite,
@@ -82,9 +80,8 @@ enum err_code seal_key_tag(const struct seal_suite *suite,
 
 /* The tag of a VM's series in a vault. ERR_ARGUMENT beyond 128 bytes. */
 enum err_code seal_key_vm_tag(const struct seal_suite *suite,
-                              const struct seal_key *k_name,
-                              const char *series, struct id16 *out,
-                              struct err *err);
+                              const struct seal_key *k_name, const char *series,
+                              struct id16 *out, struct err *err);
 
 /*
  * The gateway's key file: "cairn gateway key 1" and "secret <64 hex digits>",

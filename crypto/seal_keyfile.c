@@ -174,7 +174,8 @@ enum err_code seal_keyfile_passphrase(char out[SEAL_KEYFILE_PASSPHRASE],
 
             if (rc != ERR_OK)
                 return rc;
-        } while (n >= 65536 / SEAL_KEYFILE_WORD_COUNT * SEAL_KEYFILE_WORD_COUNT);
+        } while (n >=
+                 65536 / SEAL_KEYFILE_WORD_COUNT * SEAL_KEYFILE_WORD_COUNT);
         seal_keyfile_word(n % SEAL_KEYFILE_WORD_COUNT, at);
         at += 4;
         *at++ = i + 1 < SEAL_KEYFILE_WORDS ? ' ' : 0;

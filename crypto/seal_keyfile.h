@@ -21,7 +21,7 @@
 
 struct seal_keyfile {
     struct id16 vault_id;
-    bool is_private;            /* else: passphrase */
+    bool is_private; /* else: passphrase */
     struct seal_key private;
     char passphrase[SEAL_KEYFILE_PASSPHRASE];
 };

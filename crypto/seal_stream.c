@@ -182,7 +182,8 @@ void seal_stream_salt_free(struct seal_stream_salt *s)
     free(s);
 }
 
-/* --- writing --------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------
+ */
 
 struct seal_stream_writer {
     struct segments seg;
@@ -298,7 +299,8 @@ out:
     return rc;
 }
 
-/* --- reading --------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------
+ */
 
 struct seal_stream_reader {
     struct segments seg;

@@ -67,8 +67,8 @@ enum err_code seal_stream_salt_new(const struct seal_stream_opts *opts,
 void seal_stream_salt_add(struct seal_stream_salt *s, const void *plain,
                           size_t len);
 /* ERR_NOMEM */
-enum err_code seal_stream_salt_end(struct seal_stream_salt *s,
-                                   uint8_t salt[16], struct err *err);
+enum err_code seal_stream_salt_end(struct seal_stream_salt *s, uint8_t salt[16],
+                                   struct err *err);
 void seal_stream_salt_free(struct seal_stream_salt *s);
 
 struct seal_stream_writer;

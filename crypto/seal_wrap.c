@@ -137,10 +137,9 @@ static enum err_code write_box(const struct seal_wrap_opts *opts,
         goto out;
     memcpy(wrap + AT_COMMITMENT, keys.commitment, sizeof(keys.commitment));
     cipher = seal_cipher_new(opts->suite);
-    if (!cipher || !seal_cipher_seal(cipher, &keys.key, nonce,
-                                     (struct slice){NULL, 0},
-                                     (struct slice){opts->secret->b, 32},
-                                     wrap + AT_BOX))
+    if (!cipher ||
+        !seal_cipher_seal(cipher, &keys.key, nonce, (struct slice){NULL, 0},
+                          (struct slice){opts->secret->b, 32}, wrap + AT_BOX))
         rc = err_set(err, ERR_NOMEM, 0, "wrap");
 out:
     seal_cipher_free(cipher);
@@ -178,8 +177,7 @@ static enum err_code stretch(const struct seal_suite *suite,
                              struct seal_key *z, struct err *err)
 {
     return seal_wrap_scrypt(
-        suite,
-        (struct slice){(const uint8_t *)passphrase, strlen(passphrase)},
+        suite, (struct slice){(const uint8_t *)passphrase, strlen(passphrase)},
         (struct slice){wrap + AT_SALT, 16}, wrap[AT_LOG2_N], SCRYPT_R, 1, z->b,
         sizeof(z->b), err);
 }
@@ -295,11 +293,10 @@ static enum err_code open_box(const struct seal_wrap_open_opts *opts,
     cipher = seal_cipher_new(opts->suite);
     if (!cipher)
         rc = err_set(err, ERR_NOMEM, 0, "wrap");
-    else if (!seal_cipher_open(cipher, &keys.key, nonce,
-                               (struct slice){NULL, 0},
-                               (struct slice){wrap + AT_BOX,
-                                              SEAL_WRAP_BYTES - AT_BOX},
-                               out->b))
+    else if (!seal_cipher_open(
+                 cipher, &keys.key, nonce, (struct slice){NULL, 0},
+                 (struct slice){wrap + AT_BOX, SEAL_WRAP_BYTES - AT_BOX},
+                 out->b))
         rc = err_set(err, ERR_INTEGRITY, 0, "wrap: its tag is wrong");
 out:
     seal_cipher_free(cipher);

@@ -37,12 +37,12 @@ struct seal_wrap_opts {
     enum seal_wrap_what what;
     struct id16 key_id; /* it lies under; the tag for SEAL_WRAP_PRIVATE */
     const struct seal_key *secret;
-    const uint8_t *recipient;  /* X25519: public key, 32 bytes */
-    const char *passphrase;    /* scrypt */
-    unsigned log2_n;           /* scrypt: 15 to 20 */
+    const uint8_t *recipient; /* X25519: public key, 32 bytes */
+    const char *passphrase;   /* scrypt */
+    unsigned log2_n;          /* scrypt: 15 to 20 */
     /* For comparison with given wraps; NULL: drawn from the kernel. */
-    const uint8_t *salt;               /* 16 bytes */
-    const struct seal_key *ephemeral;  /* X25519 private key */
+    const uint8_t *salt;              /* 16 bytes */
+    const struct seal_key *ephemeral; /* X25519 private key */
 };
 
 /* Wrap for a public key. ERR_ARGUMENT, ERR_NOMEM, ERR_IO. */
@@ -63,9 +63,9 @@ struct seal_wrap_open_opts {
     const struct seal_suite *suite;
     struct id16 vault_id;
     struct id16 key_id; /* that the object's name says (recovery: the tag) */
-    const struct seal_pair *pair;  /* X25519: the recipient's */
-    const struct seal_key *rs;     /* to check the id of an MK or DK */
-    const char *passphrase;        /* scrypt */
+    const struct seal_pair *pair; /* X25519: the recipient's */
+    const struct seal_key *rs;    /* to check the id of an MK or DK */
+    const char *passphrase;       /* scrypt */
 };
 
 /*

@@ -22,9 +22,9 @@
 /* Plain values; what stands in the catalog for each vault. Zeroed: defaults,
  * once vault_settings_default() has filled them in. */
 struct vault_settings {
-    unsigned log2_chunk;    /* of new disks, 16 to 20; default 17 */
-    int zstd_level;         /* default 1; 0: nothing is compressed */
-    uint64_t pack_bytes;    /* at most, all in; default VAULT_PACK_BYTES */
+    unsigned log2_chunk; /* of new disks, 16 to 20; default 17 */
+    int zstd_level;      /* default 1; 0: nothing is compressed */
+    uint64_t pack_bytes; /* at most, all in; default VAULT_PACK_BYTES */
     enum store_lock lock;
     char storage_class[40]; /* of data packs; "": the bucket's own */
 };
