@@ -58,9 +58,17 @@ void log_set_fd(int fd)
     atomic_store(&log_fd, fd);
 }
 
+/* A closing quote may already lie in the tail. */
+static size_t room(const struct line *l)
+{
+    return l->len < LINE_MAX_BYTES - TAIL_BYTES
+               ? LINE_MAX_BYTES - TAIL_BYTES - l->len
+               : 0;
+}
+
 static bool put(struct line *l, const char *text, size_t len)
 {
-    if (l->full || len > sizeof(l->text) - TAIL_BYTES - l->len) {
+    if (l->full || len > room(l)) {
         l->full = true;
         return false;
     }
@@ -120,13 +128,9 @@ static void put_value(struct line *l, const char *text)
 {
     size_t left = strlen(text);
 
-    if (!l->json && is_bare(text)) {
-        size_t room = sizeof(l->text) - TAIL_BYTES - l->len;
-
-        if (left <= room) {
-            put(l, text, left);
-            return;
-        }
+    if (!l->json && left <= room(l) && is_bare(text)) {
+        put(l, text, left);
+        return;
     }
     if (!put(l, "\"", 1))
         return;
@@ -149,7 +153,7 @@ static void put_pair(struct line *l, const char *key, const char *text,
 
     if (n >= (int)sizeof(head))
         n = (int)sizeof(head) - 1;
-    if (l->full || (size_t)n + 24 > sizeof(l->text) - TAIL_BYTES - l->len) {
+    if (l->full || (size_t)n + 24 > room(l)) {
         l->full = true;
         return;
     }
