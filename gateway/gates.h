@@ -30,7 +30,6 @@ struct gates_need {
     /* private: */
     struct gates *gates;
     struct gates_need *next;
-    struct mail mail;
     int state;
 };
 

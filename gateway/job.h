@@ -75,7 +75,7 @@ bool job_is_cancelled(const struct job *job);
 /*
  * The journal: a row that stands, synced, before done() comes. kind and detail
  * are the caller's words; row is for closing. On failure (err) nothing may be
- * made. done() once, later.
+ * made. done() once, later - at once only when there is no memory.
  */
 struct job_note {
     const char *kind;   /* "snapshot", "import", "upload", "point" */
