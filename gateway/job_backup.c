@@ -24,6 +24,7 @@
 #include "gateway/pools.h"
 #include "gateway/vaults.h"
 #include "tenants/catalog_point.h"
+#include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_export.h"
 #include "xenapi/xenapi_snapshot.h"
 #include "xenapi/xenapi_vm.h"

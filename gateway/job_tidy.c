@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tenants/catalog_journal.h"
+#include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_snapshot.h"
 #include "xenapi/xenapi_vm.h"
 
