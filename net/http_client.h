@@ -4,9 +4,13 @@
  * interface.
  *
  * A client and its transfers live on one loop and are used on its thread only.
- * Redirects are never followed, nothing is retried here, no proxy, cookie jar
- * or netrc is used. Bodies are decoded by nobody: what arrives is what was
- * sent. TLS is verified by the transfer's trust, always.
+ * Redirects are never followed, no proxy, cookie jar or netrc is used. Bodies
+ * are decoded by nobody: what arrives is what was sent. TLS is verified by the
+ * transfer's trust, always; a kept connection serves only who believes the
+ * same. Nothing is retried here, but for a kept connection that turns out to
+ * be dead before the first byte of an answer: then GET, HEAD, PUT and DELETE
+ * without an If- header go out once more (a pulled body only if none of it was
+ * pulled). Error texts name host and path, never a query.
  */
 #ifndef CAIRN_NET_HTTP_CLIENT_H
 #define CAIRN_NET_HTTP_CLIENT_H
@@ -23,7 +27,7 @@
 struct http_client;
 struct http_transfer;
 
-/* Once per process, before threads start. ERR_NOMEM. */
+/* Once per process, before threads start. Has SIGPIPE ignored. ERR_NOMEM. */
 enum err_code http_client_setup(struct err *err);
 
 /* connections_per_host: at most this many at once to one host and port.
@@ -36,15 +40,15 @@ void http_client_free(struct http_client *c);
 
 struct http_header {
     const char *name;
-    const char *value; /* no CR or LF: refused with ERR_ARGUMENT */
+    const char *value; /* no control characters: refused with ERR_ARGUMENT */
 };
 
 /* What came back. Borrowed: valid until the callback that got it returns. */
 struct http_response {
-    int status;            /* 0: no answer came */
-    uint64_t body_bytes;   /* delivered to on_body() */
-    uint64_t sent_bytes;   /* of the request's body */
-    int64_t length;        /* Content-Length, -1: none was given */
+    int status;          /* 0: no answer came */
+    uint64_t body_bytes; /* delivered to on_body() */
+    uint64_t sent_bytes; /* of the request's body */
+    int64_t length;      /* Content-Length, -1: none was given */
     const struct http_transfer *transfer;
 };
 
@@ -55,8 +59,10 @@ const char *http_response_header(const struct http_response *r,
 
 struct http_transfer_opts {
     const char *method; /* "GET", "HEAD", "PUT", "POST", "DELETE" */
-    const char *url;    /* sent as it is, path already encoded */
-    const struct http_header *headers; /* copied, as all texts here */
+    const char *url;    /* http or https; sent as it is, path already encoded;
+                           no user name, no fragment */
+    const struct http_header *headers; /* copied, as all texts here. Framing is
+                           ours: no Content-Length, Transfer-Encoding, Expect */
     size_t header_count;
     struct http_trust *trust; /* https: required; held. NULL for http */
     const char *connect_to;   /* address (and ":port") to connect to instead of
@@ -71,7 +77,9 @@ struct http_transfer_opts {
      * HTTP_PULL_WAIT: nothing yet, http_transfer_resume() later;
      * HTTP_PULL_FAIL: end the transfer. NULL: slices. */
     long (*pull)(void *ctx, uint8_t *into, size_t max);
-    uint64_t body_bytes; /* of a pulled body; always sent as Content-Length */
+    uint64_t body_bytes; /* of a pulled body; always sent as Content-Length.
+                            An earlier end is ERR_ARGUMENT; once they all came
+                            pull() is not asked again */
 
     /* Deadlines in ms; 0: none. Counted by our own timers. A transfer that is
      * paused by on_body() or waits in pull() is not stalled. */
@@ -81,15 +89,18 @@ struct http_transfer_opts {
     uint64_t total_ms;      /* for all of it */
 
     bool fresh;   /* do not re-use a connection, and close it afterwards */
-    bool raw_end; /* the body ends with the connection: a missing end is the
-                     caller's to find out (XAPI exports) */
+    bool raw_end; /* the body may end with the connection: a missing end is
+                     the caller's to find out (XAPI exports and imports).
+                     False: a 2xx that does not say its length is
+                     ERR_PROTOCOL */
 
-    /* Status and headers are there; the body follows. Return false to end the
+    /* Status and headers are there; the body follows. An answer from 300 on
+     * ends the sending of a body that is under way. Return false to end the
      * transfer with ERR_CANCELLED. NULL: wait for done(). */
     bool (*on_head)(void *ctx, const struct http_response *r);
     /* A piece of the body, at most 16 KiB. Take it whole and return true, or
-     * touch nothing and return false: the transfer pauses and the same piece
-     * comes again after http_transfer_resume(). NULL: body is dropped. */
+     * touch nothing and return false: the transfer pauses and the same bytes
+     * come again after http_transfer_resume(). NULL: body is dropped. */
     bool (*on_body)(void *ctx, const uint8_t *data, size_t len);
     /* Exactly once per started transfer, never from inside a call into this
      * module (but from callbacks of the loop). ERR_OK means that a complete
@@ -117,8 +128,8 @@ void http_transfer_resume(struct http_transfer *t);
 /* done() gets ERR_CANCELLED in a later turn; the connection is closed. */
 void http_transfer_cancel(struct http_transfer *t);
 
-/* Did TLS, if any, and the connection stand before the failure? For "no byte
- * was sent". Valid inside done(). */
+/* Bytes of requests that went out. 0: connecting failed, or TLS was refused,
+ * before anything was sent. Valid inside done(). */
 uint64_t http_transfer_wire_bytes(const struct http_transfer *t);
 
 #endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net/http_tls_ctx.h - the inner side of net/http_tls.h, for the HTTP client:
+ * a trust is put into OpenSSL. Only net/ includes this.
+ */
+#ifndef CAIRN_NET_HTTP_TLS_CTX_H
+#define CAIRN_NET_HTTP_TLS_CTX_H
+
+#include <stdbool.h>
+
+#include <openssl/ssl.h>
+
+#include "net/http_tls.h"
+
+/* Make a client's context believe `t` alone. `t` must outlive the context.
+ * False: out of memory, nothing may be sent over this context. */
+bool http_trust_apply(struct http_trust *t, SSL_CTX *ctx);
+
+/* Whether the host name has to be compared with the certificate too. */
+bool http_trust_checks_name(const struct http_trust *t);
+
+/* Whether two trusts believe the same, so that a connection which one of them
+ * verified may serve the other. A trust that shows is like itself alone. */
+bool http_trust_same(const struct http_trust *a, const struct http_trust *b);
+
+/* What to say when the handshake failed over the certificate; NULL: OpenSSL's
+ * own words are better. */
+const char *http_trust_refusal(const struct http_trust *t);
+
+#endif

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+add_library(net_peer STATIC ${CMAKE_SOURCE_DIR}/tests/unit/net_peer.c
+  ${CMAKE_SOURCE_DIR}/tests/unit/net_rig.c)
+target_link_libraries(net_peer PUBLIC gw_net gw_loop gw_base PkgConfig::SSL
+  PkgConfig::CRYPTO PkgConfig::CMOCKA Threads::Threads)
+
+gw_test(test_http_head gw_net)
+gw_test(test_http_client net_peer)
