@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of the tree itself: what no compiler and no test of ours looks at.
+
+    check_tree.py [--root DIR] [--cc COMPILER] includes|headers|words...
+
+includes  every #include follows an arrow of DESIGN.md, "Rooms", and every
+          third-party header stays in its home (STYLE.md, 2)
+headers   every header compiles alone
+words     SPDX lines, no private paths, no unfinished work, failpoints listed
+
+Prints each finding as file:line: sentence, and ends with 1 if there was one.
+Standard library only.
+"""
+import argparse
+import concurrent.futures
+import fnmatch
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+# DESIGN.md, "Rooms": a room may include itself and these.
+ROOMS = {
+    "base": "",
+    "loop": "base",
+    "crypto": "base",
+    "net": "base loop crypto",
+    "image": "base crypto",
+    "xenapi": "base loop net",
+    "s3": "base loop crypto net",
+    "store": "base loop net s3",
+    "vault": "base loop crypto store",
+    "tenants": "base crypto",
+    "gateway": "base loop crypto net image xenapi s3 store vault tenants",
+    "cli": "base loop net",
+    "restore": "base loop crypto net s3 store vault image",
+    "tests/sim": "base loop net",
+}
+# tests/ may include everything but the simulator's insides, whose judge it is.
+TESTS = "base loop crypto net image xenapi s3 store vault tenants gateway cli"
+
+# STYLE.md, 2: the only files that may include a third-party header.
+HOMES = {
+    "uv.h": ["loop/*", "net/*", "xenapi/*", "s3/*", "store/*", "vault/*",
+             "gateway/*", "cli/*", "restore/*"],
+    "curl/*": ["net/*"],
+    "microhttpd.h": ["net/*"],
+    "openssl/*": ["crypto/*", "net/http_tls.c"],
+    "sqlite3.h": ["tenants/catalog*.[ch]", "vault/index.c", "vault/index_*"],
+    "libxml/*": ["base/*.c"],
+    "jansson.h": ["base/*.c"],
+    "zstd*.h": ["image/*", "vault/*"],
+    "xxhash.h": ["image/*"],
+    "cyaml/*": ["gateway/config*.c"],
+    "libnbd.h": ["xenapi/*"],
+    "cmocka.h": [],
+}
+
+# The C library, POSIX and Linux.
+SYSTEM = re.compile(
+    r"(sys|net|netinet|arpa|linux|asm|sanitizer)/[\w/]+\.h$|"
+    r"(aio|alloca|assert|byteswap|complex|cpuid|ctype|dirent|dlfcn|elf|endian|"
+    r"errno|execinfo|fcntl|features|fenv|float|fnmatch|ftw|getopt|glob|grp|"
+    r"ifaddrs|immintrin|inttypes|iso646|langinfo|libgen|limits|locale|malloc|"
+    r"math|mntent|netdb|nl_types|nmmintrin|poll|pthread|pty|pwd|regex|sched|"
+    r"search|semaphore|setjmp|signal|smmintrin|spawn|stdalign|stdarg|"
+    r"stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|"
+    r"syslog|termios|threads|time|uchar|ucontext|unistd|utime|utmp|wchar|"
+    r"wctype|wmmintrin|wordexp|x86intrin)\.h$")
+
+SKIPPED = {".git", ".cache", "node_modules", "__pycache__"}
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+SPDX = "SPDX-License-" "Identifier: Apache-2.0"
+PRIVATE = re.compile(r"(?<![\w.)-])/(work|farm|home/\w+|tmp/wt)/")
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
+SOURCE_ENDS = (".c", ".h", ".py", ".sh", ".cmake", ".js", ".mjs", ".cjs")
+SOURCE_NAMES = ("CMakeLists.txt", ".clang-tidy")
+
+
+class Tree:
+    def __init__(self, root):
+        self.root = root
+        self.findings = 0
+        self.names = sorted(self.walk())
+
+    def walk(self):
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = [f for f in folders if f not in SKIPPED
+                          and not (folder == self.root
+                                   and f.startswith("build"))]
+            for name in sorted(set(files) - SKIPPED):  # .git: a worktree's
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and not os.path.islink(path):
+                    yield os.path.relpath(path, self.root)
+
+    def text(self, name):
+        """The text of a file, or None when it is none."""
+        with open(os.path.join(self.root, name), "rb") as f:
+            data = f.read()
+        if b"\0" in data:
+            return None
+        return data.decode("utf-8", "replace")
+
+    def tell(self, name, line, sentence):
+        print(f"{name}:{line}: {sentence}")
+        self.findings += 1
+
+
+def room_of(name):
+    if name.startswith("tests/sim/"):
+        return "tests/sim"
+    return name.split("/")[0]
+
+
+def may_include(room):
+    """The rooms whose headers a file of this room may name."""
+    if room == "tests":
+        return TESTS.split() + ["restore", "tests", "tests/sim"]
+    if room not in ROOMS:
+        return None
+    return ROOMS[room].split() + [room]
+
+
+def third_party_home(header):
+    for pattern, homes in HOMES.items():
+        if fnmatch.fnmatchcase(header, pattern):
+            return homes
+    return None
+
+
+def check_system(tree, name, line, header):
+    if SYSTEM.match(header) or room_of(name).startswith("tests"):
+        return
+    homes = third_party_home(header)
+    if homes is None:
+        tree.tell(name, line, f"<{header}> is no dependency of this project")
+    elif not any(fnmatch.fnmatchcase(name, h) for h in homes):
+        where = ", ".join(homes) if homes else "tests/"
+        tree.tell(name, line, f"<{header}> may be included in {where} only")
+
+
+def check_own(tree, name, line, header):
+    room = room_of(name)
+    if "/" not in header:
+        if room.startswith("tests"):
+            return
+        tree.tell(name, line, f'"{header}" is included without its folder')
+        return
+    if header not in tree.names:
+        tree.tell(name, line, f'"{header}" does not exist')
+        return
+    allowed = may_include(room)
+    if allowed is None:
+        tree.tell(name, line, f"{room}/ is not a room of DESIGN.md")
+    elif room_of(header) not in allowed:
+        tree.tell(name, line, f"{room}/ may not include {header}: only "
+                  + ", ".join(r + "/" for r in allowed if r != room))
+
+
+def check_circles(tree, arrows):
+    """Headers that include each other, each circle told once."""
+    state = {}
+
+    def visit(name, path):
+        state[name] = "open"
+        for line, header in arrows.get(name, []):
+            if state.get(header) == "open":
+                circle = path[path.index(header):] + [header]
+                tree.tell(name, line, "a circle: " + " -> ".join(circle))
+            elif header not in state:
+                visit(header, path + [header])
+        state[name] = "done"
+
+    for name in sorted(arrows):
+        if name not in state:
+            visit(name, [name])
+
+
+def check_includes(tree):
+    arrows = {}
+    for name in tree.names:
+        if not name.endswith((".c", ".h")) or name.startswith("tests/data/"):
+            continue
+        for line, text in enumerate(tree.text(name).splitlines(), 1):
+            found = INCLUDE.match(text)
+            if not found:
+                continue
+            kind, header = found.groups()
+            if kind == "<":
+                check_system(tree, name, line, header)
+                continue
+            check_own(tree, name, line, header)
+            if name.endswith(".h"):
+                arrows.setdefault(name, []).append((line, header))
+    check_circles(tree, arrows)
+    check_names(tree)
+
+
+def check_names(tree):
+    """No two sources but main.c share a name, so that a prefix is unique."""
+    seen = {}
+    for name in tree.names:
+        base = os.path.basename(name)
+        if (not name.endswith((".c", ".h")) or base == "main.c"
+                or name.startswith("tests/")):
+            continue
+        if base in seen:
+            tree.tell(name, 1, f"has the name of {seen[base]}")
+        seen[base] = name
+
+
+PACKAGES = ("libuv libcurl libcrypto libssl libxml-2.0 libzstd libxxhash "
+            "sqlite3 jansson libcyaml libmicrohttpd cmocka")
+
+
+def compile_alone(command, root, name):
+    return name, subprocess.run(
+        command + [name], cwd=root, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
+
+
+def check_headers(tree, cc):
+    flags = subprocess.run(["pkg-config", "--cflags"] + PACKAGES.split(),
+                           check=True, text=True, stdout=subprocess.PIPE)
+    command = shlex.split(cc) + [
+        "-std=c17", "-D_GNU_SOURCE", '-DCAIRN_VERSION="0"', "-Wall", "-Wextra",
+        "-Wstrict-prototypes", "-Wno-unused-parameter", "-Werror",
+        "-fsyntax-only", "-I.", "-Itests/unit", "-Itests/sim", "-include",
+        "base/banned.h", "-x", "c"] + shlex.split(flags.stdout)
+    headers = [n for n in tree.names
+               if n.endswith(".h") and not n.startswith("tests/data/")]
+    if not headers:
+        tree.tell(".", 0, "there are no headers")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        runs = pool.map(lambda n: compile_alone(command, tree.root, n),
+                        headers)
+        for name, run in runs:
+            if run.returncode != 0:
+                tree.tell(name, 1, "does not compile alone:")
+                print(run.stdout, end="")
+
+
+def is_source(name, text):
+    base = os.path.basename(name)
+    return (base.endswith(SOURCE_ENDS) or base in SOURCE_NAMES
+            or text.startswith("#!"))
+
+
+def check_text(tree, name, text):
+    lines = text.splitlines()
+    if is_source(name, text) and not any(SPDX in s for s in lines[:3]):
+        tree.tell(name, 1, "has no SPDX line in its first three")
+    for number, line in enumerate(lines, 1):
+        if PRIVATE.search(line):
+            tree.tell(name, number, "names a path of somebody's machine")
+        if is_source(name, text) and UNFINISHED.search(line):
+            tree.tell(name, number, "announces unfinished work")
+
+
+def check_failpoints(tree):
+    home = "base/failpoint_list.h"
+    if home not in tree.names:
+        return
+    listed = {}
+    for number, line in enumerate(tree.text(home).splitlines(), 1):
+        found = re.match(r'FAILPOINT_NAME\("(\w+)"\)$', line)
+        if found and found[1] in listed:
+            tree.tell(home, number, f"lists {found[1]} twice")
+        elif found:
+            listed[found[1]] = number
+    used = set()
+    for name in tree.names:
+        if not name.endswith((".c", ".h")) or name == "base/failpoint.h":
+            continue
+        for number, line in enumerate(tree.text(name).splitlines(), 1):
+            for point in re.findall(r'\bFAILPOINT\("(\w+)"\)', line):
+                used.add(point)
+                if point not in listed:
+                    tree.tell(name, number, f"{point} is not in {home}")
+    for point, number in listed.items():
+        if point not in used:
+            tree.tell(home, number, f"nothing hits {point}")
+
+
+def check_words(tree):
+    for name in tree.names:
+        text = tree.text(name)
+        if text is not None and not name.startswith("tests/data/"):
+            check_text(tree, name, text)
+    check_failpoints(tree)
+
+
+def main():
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    parser = argparse.ArgumentParser(description="Checks of the tree itself.")
+    parser.add_argument("--root", default=here)
+    parser.add_argument("--cc", default=os.environ.get("CC", "cc"))
+    parser.add_argument("checks", nargs="+",
+                        choices=["includes", "headers", "words"])
+    args = parser.parse_args()
+    tree = Tree(os.path.abspath(args.root))
+    for check in args.checks:
+        if check == "includes":
+            check_includes(tree)
+        elif check == "headers":
+            check_headers(tree, args.cc)
+        else:
+            check_words(tree)
+    if tree.findings:
+        print(f"{tree.findings} findings")
+    return 1 if tree.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

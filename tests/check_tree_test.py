@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""That check_tree.py finds what it is there to find."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SPDX = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+
+
+def check(what, files, spdx=True):
+    """Run a check over a tree of these files; its exit status and output."""
+    with tempfile.TemporaryDirectory() as root:
+        for name, text in files.items():
+            path = os.path.join(root, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write((SPDX if spdx else "") + text)
+        run = subprocess.run(
+            [sys.executable, os.path.join(HERE, "check_tree.py"), "--root",
+             root, what], text=True, stdout=subprocess.PIPE, check=False)
+        return run.returncode, run.stdout
+
+
+class Includes(unittest.TestCase):
+    # file, what it includes, a part of the finding ("" when all is well)
+    ROWS = [
+        ("loop/a.c", '"base/x.h"', ""),
+        ("base/a.c", '"loop/x.h"', "base/ may not include loop/x.h"),
+        ("tenants/a.c", '"loop/x.h"', "tenants/ may not include loop/x.h"),
+        ("vault/a.c", '"s3/x.h"', "vault/ may not include s3/x.h"),
+        ("gateway/a.c", '"vault/x.h"', ""),
+        ("gateway/a.c", '"cli/x.h"', "gateway/ may not include cli/x.h"),
+        ("cli/a.c", '"vault/x.h"', "cli/ may not include vault/x.h"),
+        ("restore/a.c", '"xenapi/x.h"', "may not include xenapi/x.h"),
+        ("tests/sim/a.c", '"image/x.h"', "may not include image/x.h"),
+        ("tests/unit/a.c", '"image/x.h"', ""),
+        ("loop/a.c", '"base/none.h"', '"base/none.h" does not exist'),
+        ("loop/a.c", '"x.h"', "without its folder"),
+        ("attic/a.c", '"base/x.h"', "attic/ is not a room"),
+        ("base/a.c", "<jansson.h>", ""),
+        ("net/a.c", "<jansson.h>", "base/*.c only"),
+        ("base/a.h", "<libxml/parser.h>", "base/*.c only"),
+        ("base/a.c", "<uv.h>", "<uv.h> may be included in"),
+        ("net/a.c", "<curl/curl.h>", ""),
+        ("s3/a.c", "<curl/curl.h>", "net/* only"),
+        ("net/http_tls.c", "<openssl/ssl.h>", ""),
+        ("net/http_client.c", "<openssl/ssl.h>", "net/http_tls.c only"),
+        ("tenants/catalog_x.c", "<sqlite3.h>", ""),
+        ("tenants/rule.c", "<sqlite3.h>", "<sqlite3.h> may be included in"),
+        ("vault/index_run.c", "<sqlite3.h>", ""),
+        ("s3/a.c", "<zstd.h>", "image/*, vault/* only"),
+        ("vault/a.c", "<xxhash.h>", "image/* only"),
+        ("base/a.c", "<cmocka.h>", "tests/ only"),
+        ("base/a.c", "<glib.h>", "no dependency of this project"),
+        ("base/a.c", "<sys/stat.h>", ""),
+        ("tests/unit/a.c", "<zstd.h>", ""),
+    ]
+
+    def test_arrows_and_homes(self):
+        for name, header, part in self.ROWS:
+            files = {name: f"#include {header}\n"}
+            if header.endswith('/x.h"'):
+                files[header.strip('"')] = ""
+            status, output = check("includes", files)
+            with self.subTest(name=name, header=header, output=output):
+                self.assertEqual(status, 1 if part else 0)
+                self.assertIn(part, output)
+                if part:
+                    self.assertIn(f"{name}:2: ", output)
+
+    def test_circle(self):
+        status, output = check("includes", {
+            "base/a.h": '#include "base/b.h"\n',
+            "base/b.h": '#include "base/c.h"\n',
+            "base/c.h": '#include "base/a.h"\n'})
+        self.assertEqual(status, 1)
+        self.assertIn("base/a.h -> base/b.h -> base/c.h -> base/a.h", output)
+
+    def test_same_name(self):
+        status, output = check("includes", {"base/a.c": "", "loop/a.c": "",
+                                            "cli/main.c": "",
+                                            "restore/main.c": ""})
+        self.assertEqual((status, output.count("has the name")), (1, 1))
+
+
+class Headers(unittest.TestCase):
+    def test_alone(self):
+        banned = {"base/banned.h": "#include <stdio.h>\n"}
+        good = {"base/a.h": "#include <stdint.h>\nuint8_t a_get(void);\n"}
+        bad = {"base/b.h": "uint8_t b_get(void);\n"}
+        self.assertEqual(check("headers", {**banned, **good})[0], 0)
+        status, output = check("headers", {**banned, **good, **bad})
+        self.assertEqual(status, 1)
+        self.assertIn("base/b.h:1: does not compile alone", output)
+        self.assertNotIn("base/a.h", output)
+
+
+class Words(unittest.TestCase):
+    ROWS = [
+        ("base/a.c", "int a;\n", True, ""),
+        ("base/a.c", "int a;\n", False, "no SPDX line"),
+        ("tools/x.sh", "echo\n", False, "no SPDX line"),
+        ("run", "#!/bin/bash\n", False, "no SPDX line"),
+        ("README.md", "hello\n", False, ""),
+        ("README.md", "see /wo" "rk/x\n", False, "somebody's machine"),
+        ("base/a.c", "/* /fa" "rm/x */\n", True, "somebody's machine"),
+        ("README.md", "src/wo" "rk/x and http://x/wo" "rk/y\n", False, ""),
+        ("base/a.c", "/* TO" "DO: more */\n", True, "unfinished work"),
+        ("base/a.c", "/* todo list */\n", True, ""),
+        ("base/a.c", 'int a = FAILPOINT("one");\n', True, ""),
+        ("base/a.c", 'int a = FAILPOINT("two");\n', True,
+         "two is not in base/failpoint_list.h"),
+    ]
+
+    def test_rows(self):
+        for name, text, spdx, part in self.ROWS:
+            files = {name: text}
+            if "FAILPOINT" in text:
+                files["base/failpoint_list.h"] = 'FAILPOINT_NAME("one")\n'
+            status, output = check("words", files, spdx)
+            with self.subTest(name=name, text=text, output=output):
+                self.assertEqual(status, 1 if part else 0)
+                self.assertIn(part, output)
+
+    def test_failpoint_list(self):
+        status, output = check("words", {
+            "base/failpoint_list.h": 'FAILPOINT_NAME("one")\n' * 2})
+        self.assertEqual(status, 1)
+        self.assertIn("lists one twice", output)
+        self.assertIn("nothing hits one", output)
+
+
+if __name__ == "__main__":
+    unittest.main()
