@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+gw_test(test_name gw_vault)
+gw_test(test_field gw_vault)
+gw_test(test_map gw_vault)
+gw_test(test_condemned gw_vault)
