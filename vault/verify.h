@@ -44,7 +44,8 @@ struct verify_opts {
     const char *point;          /* one point and what it names; NULL: all */
     uint64_t memory_bytes;      /* VERIFY_MEMORY_MIN up */
     void (*on_finding)(void *ctx, const struct verify_finding *f);
-    void (*on_progress)(void *ctx, const struct verify_figures *f); /* or NULL */
+    /* Now and then; may be NULL. */
+    void (*on_progress)(void *ctx, const struct verify_figures *f);
     /* ERR_OK: the verification came to its end, whatever it found. ERR_KEY: a
      * full one lacks a DK. ERR_NOT_FOUND: no such point. Else the store's. */
     void (*done)(void *ctx, const struct err *err,

@@ -31,7 +31,7 @@ struct walk_figures {
     uint64_t stored_bytes; /* of slots read for it */
     uint64_t chunks;       /* opened */
     uint64_t packs;        /* tables opened */
-    uint64_t gets;         /* GETs of bodies */
+    uint64_t body_gets;    /* GETs of bodies */
     uint64_t retries;      /* slots read again from another object */
 };
 

@@ -46,7 +46,8 @@ enum err_code writer_new(struct keyring *keys, struct writer **out,
                          struct err *err);
 void writer_free(struct writer *w);
 
-/* Before sharing; a key that is there keeps its kind. ERR_ARGUMENT: too many. */
+/* Before sharing; a key that is there keeps its kind. ERR_ARGUMENT: too many.
+ */
 enum err_code writer_add(struct writer *w, const uint8_t public_key[32],
                          enum writer_recipient_kind kind, struct err *err);
 
