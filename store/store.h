@@ -28,22 +28,25 @@ struct store_op;
 #define STORE_NAME_DEPTH 8 /* parts between slashes */
 #define STORE_PART_BYTES ((uint64_t)16 << 20)
 
-enum store_lock { STORE_LOCK_NONE, STORE_LOCK_GOVERNANCE,
-                  STORE_LOCK_COMPLIANCE };
+enum store_lock {
+    STORE_LOCK_NONE,
+    STORE_LOCK_GOVERNANCE,
+    STORE_LOCK_COMPLIANCE
+};
 
 /* How an object is to be written. Zeroed: plainly. */
 struct store_write {
-    bool if_absent;           /* only where the probe found it to work */
+    bool if_absent; /* only where the probe found it to work */
     enum store_lock lock;
-    uint64_t retain_until_ms; /* wall clock; with lock */
+    uint64_t retain_until_ms;  /* wall clock; with lock */
     const char *storage_class; /* NULL: the bucket's */
 };
 
 /* What the store said. Fields it did not say are zero or empty. */
 struct store_info {
-    uint64_t bytes;        /* of the object */
-    uint64_t modified_ms;  /* Last-Modified */
-    uint64_t date_ms;      /* the store's clock when it answered */
+    uint64_t bytes;       /* of the object */
+    uint64_t modified_ms; /* Last-Modified */
+    uint64_t date_ms;     /* the store's clock when it answered */
     uint64_t retain_until_ms;
     char etag[80];
     char version[128];
@@ -183,11 +186,11 @@ struct store_ops {
 
 /* What the conformance probe found (or what a folder is known to do). */
 struct store_traits {
-    bool if_absent;         /* conditional PUT works */
-    bool lists_at_once;     /* what was acknowledged is listed */
-    bool lock_on_put;       /* retention travels with PUT */
-    bool lock_on_create;    /* ... and with CreateMultipartUpload */
-    bool lock_by_call;      /* PutObjectRetention works */
+    bool if_absent;      /* conditional PUT works */
+    bool lists_at_once;  /* what was acknowledged is listed */
+    bool lock_on_put;    /* retention travels with PUT */
+    bool lock_on_create; /* ... and with CreateMultipartUpload */
+    bool lock_by_call;   /* PutObjectRetention works */
     bool versioned;
 };
 
@@ -196,8 +199,8 @@ struct store {
     const struct store_ops *ops;
     struct loop *loop;
     struct store_traits traits;
-    char location[256]; /* for messages: "s3://bucket/prefix at host" */
-    uint64_t requests;  /* sent so far, retries counted; for the figures */
+    char location[256];     /* for messages: "s3://bucket/prefix at host" */
+    uint64_t requests;      /* sent so far, retries counted; for the figures */
     uint64_t list_requests; /* of these, listings */
     uint64_t sent_bytes, received_bytes; /* of bodies */
 };

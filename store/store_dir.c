@@ -124,8 +124,8 @@ static enum err_code put(struct store *s, const struct store_put_opts *opts,
 
     rc = store_dir_op_check_write(s, opts->name, &opts->write, err);
     if (rc == ERR_OK)
-        rc = simple_new(s, opts->name, opts->done, opts->ctx, opts->slices,
-                        &sp, err);
+        rc = simple_new(s, opts->name, opts->done, opts->ctx, opts->slices, &sp,
+                        err);
     if (rc != ERR_OK)
         return rc;
     if (opts->slices)
@@ -148,8 +148,8 @@ static void run_head(struct store_dir_task *task)
     struct store_dir_op *op = &simple_of(task)->op;
     struct stat st;
 
-    if (!is_cancelled(op) && store_dir_fs_stat(task->store->root, op->name,
-                                               &st, &op->err) == ERR_OK)
+    if (!is_cancelled(op) &&
+        store_dir_fs_stat(task->store->root, op->name, &st, &op->err) == ERR_OK)
         store_dir_fs_info(&st, &op->info);
 }
 
@@ -157,9 +157,8 @@ static void run_remove(struct store_dir_task *task)
 {
     struct store_dir_op *op = &simple_of(task)->op;
 
-    if (!is_cancelled(op) &&
-        store_dir_fs_remove(task->store->root, op->name, &op->cost,
-                            &op->err) == ERR_OK)
+    if (!is_cancelled(op) && store_dir_fs_remove(task->store->root, op->name,
+                                                 &op->cost, &op->err) == ERR_OK)
         op->info.date_ms = store_dir_fs_now_ms();
 }
 

@@ -165,8 +165,8 @@ static int step_into(int at, const char *part, bool make,
 
 /* A descriptor of the folder in which `name` stands; *leaf is its last part.
  * -1 and errno on failure. */
-static int open_parent(int root, const char *name, const char **leaf,
-                       bool make, struct store_dir_fs_cost *cost)
+static int open_parent(int root, const char *name, const char **leaf, bool make,
+                       struct store_dir_fs_cost *cost)
 {
     char part[STORE_NAME_MAX];
     const char *slash;
@@ -305,9 +305,9 @@ enum err_code store_dir_fs_discard(int root, const char *tmp, const char *name,
 
     dir = openat(root, "tmp", DIR_FLAGS);
     if (dir < 0)
-        return errno == ENOENT ? ERR_OK
-                               : store_dir_fs_error(err, errno, name,
-                                                    "open tmp");
+        return errno == ENOENT
+                   ? ERR_OK
+                   : store_dir_fs_error(err, errno, name, "open tmp");
     if (unlinkat(dir, tmp, 0) < 0 && errno != ENOENT)
         rc = store_dir_fs_error(err, errno, name, "unlink");
     close(dir);

@@ -116,8 +116,8 @@ static void run_open(struct store_dir_task *task)
     uint64_t size;
 
     if (atomic_load(&op->cancelled) ||
-        store_dir_fs_open(task->store->root, op->name, &g->fd, &st,
-                          &op->err) != ERR_OK)
+        store_dir_fs_open(task->store->root, op->name, &g->fd, &st, &op->err) !=
+            ERR_OK)
         return;
     store_dir_fs_info(&st, &op->info);
     size = op->info.bytes;
@@ -270,7 +270,7 @@ static void get_cancel(struct store_dir_op *op)
     if (g->state == GET_CLOSING)
         return;
     if (g->state == GET_OPENING && !store_dir_op_withdraw(&op->task))
-        return; /* on_opened() will see it */
+        return;                           /* on_opened() will see it */
     for (unsigned i = 0; i < PIECES; i++) /* ready is as good as unread now */
         if (store_dir_op_withdraw(&g->pieces[i].task))
             g->pieces[i].state = PIECE_READY;

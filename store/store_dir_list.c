@@ -71,8 +71,7 @@ static void run_list(struct store_dir_task *task)
     bool more = true;
 
     l->count = 0;
-    if (!l->walk &&
-        store_dir_walk_new(&opts, &l->walk, &l->op.err) != ERR_OK)
+    if (!l->walk && store_dir_walk_new(&opts, &l->walk, &l->op.err) != ERR_OK)
         return;
     while (l->count < BATCH && !atomic_load(&l->op.cancelled)) {
         if (store_dir_walk_next(l->walk, &name, &st, &more, &l->op.err) !=
@@ -104,9 +103,8 @@ static void on_list_end(struct store_dir_task *task)
 
 static bool give_one(struct dir_list *l, const struct found *f)
 {
-    struct store_entry entry = {.name = f->name,
-                                .bytes = f->bytes,
-                                .modified_ms = f->modified_ms};
+    struct store_entry entry = {
+        .name = f->name, .bytes = f->bytes, .modified_ms = f->modified_ms};
     struct store_upload_entry upload = {
         .name = f->name, .id = f->id, .begun_ms = f->modified_ms};
 
@@ -151,8 +149,7 @@ static void list_cancel(struct store_dir_op *op)
 
 static enum err_code list_new(struct store *s, const char *prefix,
                               const char *start_after, store_done_fn *done,
-                              void *ctx, struct dir_list **out,
-                              struct err *err)
+                              void *ctx, struct dir_list **out, struct err *err)
 {
     struct store_dir_op *op;
     struct dir_list *l;
@@ -187,8 +184,8 @@ enum err_code store_dir_list_start(struct store *s,
     struct dir_list *l;
     enum err_code rc;
 
-    rc = list_new(s, opts->prefix, opts->start_after, opts->done, opts->ctx,
-                  &l, err);
+    rc = list_new(s, opts->prefix, opts->start_after, opts->done, opts->ctx, &l,
+                  err);
     if (rc != ERR_OK)
         return rc;
     l->on_entry = opts->on_entry;

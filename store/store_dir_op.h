@@ -26,8 +26,8 @@ struct store_dir {
     struct store_dir_task *first, *last; /* waiting for room in the lane */
     size_t waiting;
     size_t in_lane;
-    size_t live;         /* operations and uploads */
-    struct timer retry;  /* the lane is full of others' items */
+    size_t live;        /* operations and uploads */
+    struct timer retry; /* the lane is full of others' items */
     struct store_dir_stats stats;
     /* Hashes of folders known to be on disk: a cache, one slot each. */
     uint64_t folders[STORE_DIR_FOLDERS];
@@ -51,7 +51,7 @@ bool store_dir_op_withdraw(struct store_dir_task *task);
 struct store_dir_op {
     struct store_op base;
     struct store_dir_task task;
-    struct mail mail;          /* for what must happen in a later turn */
+    struct mail mail; /* for what must happen in a later turn */
     void (*resume)(struct store_dir_op *op); /* NULL: nothing to resume */
     void (*cancel)(struct store_dir_op *op);
     atomic_bool cancelled;
@@ -95,8 +95,7 @@ enum err_code store_dir_upload_part(struct store_upload *up,
                                     struct store_op **out, struct err *err);
 enum err_code store_dir_upload_complete(struct store_upload *up,
                                         store_done_fn *done, void *ctx,
-                                        struct store_op **out,
-                                        struct err *err);
+                                        struct store_op **out, struct err *err);
 enum err_code store_dir_upload_abort(struct store_upload *up,
                                      store_done_fn *done, void *ctx,
                                      struct store_op **out, struct err *err);

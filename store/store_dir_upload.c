@@ -86,8 +86,7 @@ static bool is_cancelled(struct dir_op *o)
 }
 
 static enum err_code new_op(struct store *s, const char *name, size_t slices,
-                            void *ctx,
-                            void (*run)(struct store_dir_task *task),
+                            void *ctx, void (*run)(struct store_dir_task *task),
                             void (*done)(struct store_dir_task *task),
                             struct dir_op **out, struct err *err)
 {
@@ -431,11 +430,9 @@ enum err_code store_dir_upload_abort_by_id(struct store *s, const char *name,
     enum err_code rc;
 
     if (!store_dir_fs_id_ok(upload_id))
-        return err_set(err, ERR_ARGUMENT, 0,
-                       "%s: %s: \"%s\" is no upload's id", s->location, name,
-                       upload_id);
-    rc = new_op(s, name, room, ctx, run_abort_by_id, on_aborted_by_id, &o,
-                err);
+        return err_set(err, ERR_ARGUMENT, 0, "%s: %s: \"%s\" is no upload's id",
+                       s->location, name, upload_id);
+    rc = new_op(s, name, room, ctx, run_abort_by_id, on_aborted_by_id, &o, err);
     if (rc != ERR_OK)
         return rc;
     o->op.done = done;

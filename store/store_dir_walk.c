@@ -20,16 +20,16 @@ struct level {
     DIR *dir;
     char **names;
     size_t count, at;
-    bool more;              /* there are names behind names[count - 1] */
-    char last[PATH_BYTES];  /* the last name of the batch before */
-    size_t path_len;        /* of this folder in walk.path */
+    bool more;             /* there are names behind names[count - 1] */
+    char last[PATH_BYTES]; /* the last name of the batch before */
+    size_t path_len;       /* of this folder in walk.path */
 };
 
 struct store_dir_walk {
     char prefix[PATH_BYTES];
     char start_after[PATH_BYTES];
     size_t keep;
-    bool flat; /* below tmp/ */
+    bool flat;             /* below tmp/ */
     char path[PATH_BYTES]; /* of what is being looked at */
     struct level levels[STORE_NAME_DEPTH];
     size_t depth;

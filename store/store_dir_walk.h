@@ -35,8 +35,7 @@ enum err_code store_dir_walk_new(const struct store_dir_walk_opts *opts,
  * borrowed until the next call. Files whose names store_name_ok() refuses are
  * passed over (below tmp/, which is flat, no name is looked at). */
 enum err_code store_dir_walk_next(struct store_dir_walk *w, const char **name,
-                                  struct stat *st, bool *more,
-                                  struct err *err);
+                                  struct stat *st, bool *more, struct err *err);
 
 /* NULL is fine. */
 void store_dir_walk_free(struct store_dir_walk *w);
