@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "crypto/seal_key.h"
 #include "crypto/seal_suite.h"
 #include "gateway/catalog_call.h"
 #include "gateway/config.h"
@@ -53,7 +54,7 @@ struct engine {
     struct lane *slow_lane;    /* scrypt */
     struct lane *parse_lane;   /* long answers of pools */
     struct catalog_call_door *catalog;
-    const struct secret_key *key;
+    const struct seal_key *key; /* the gateway key */
     struct seal_suite *suite;
     struct session_tools *tools;
     struct gates *gates;
