@@ -25,7 +25,7 @@ struct ova_disk {
     const char *vdi_uuid;    /* as exported: of the snapshot's VDI */
     const char *name;
     const char *description;
-    uint64_t virtual_size;   /* bytes */
+    uint64_t virtual_size;   /* bytes, at most 64 TiB */
     const char *sr_uuid;
     const char *sr_name;
     const char *userdevice;  /* "0"; "" for a suspend image */
@@ -78,6 +78,8 @@ void ova_free(struct ova *o);
 
 const struct ova_vm *ova_vm(const struct ova *o);
 const struct ova_version *ova_version(const struct ova *o);
+/* The whole document: {version, objects: [{class, id, snapshot}]}. */
+const struct xmlrpc *ova_tree(const struct ova *o);
 
 /* The disks that the stream carries, in the order of the stream: rising by id
  * as text. The index of a disk here is its number in image/xva_read.h. */

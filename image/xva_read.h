@@ -30,6 +30,7 @@ struct xva_read_block {
     uint32_t disk;
     uint32_t len;     /* at most 1 MiB */
     uint64_t offset;  /* a multiple of 1 MiB */
+    uint64_t number;  /* in its name */
     uint64_t stream_offset; /* of the checksum entry, for the error text */
     struct xva_sum_text sum;
 };

@@ -63,6 +63,7 @@ enum xva_write_want {
                        block of a disk are asked for also when all zero */
     XVA_WRITE_SUM,  /* sums_given: the sum of the block at offset first */
     XVA_WRITE_END,
+    XVA_WRITE_FAILED, /* out of memory; for good */
 };
 
 struct xva_write_piece {
