@@ -188,7 +188,7 @@ uint64_t xva_write_position(const struct xva_write *w)
 /* Go to the next block from w->block of w->disk on, or to the end. */
 static void enter_block(struct xva_write *w)
 {
-    char name[ID_MAX + 20];
+    char name[ID_MAX + 48];
 
     while (w->disk < w->opts.disk_count) {
         const struct disk *d = &w->disks[w->disk];
@@ -211,7 +211,7 @@ static void enter_block(struct xva_write *w)
 
 static void make_sum(struct xva_write *w)
 {
-    char name[ID_MAX + 30];
+    char name[ID_MAX + 48];
     size_t digits = strlen(w->given.text);
 
     snprintf(name, sizeof(name), "%s/%08" PRIu64 "%s", w->disks[w->disk].id,

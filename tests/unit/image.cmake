@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+gw_test(test_xva_read gw_image PkgConfig::ZSTD PkgConfig::XXHASH)
