@@ -147,10 +147,9 @@ enum err_code s3_credentials_parse(const char *text, size_t len,
     else
         rc = parse_lines(text, len, profile, &c, err);
     if (rc == ERR_OK && (!c.access_key[0] || !c.secret[0]))
-        rc = err_set(err, ERR_ARGUMENT, 0,
-                     "credentials: profile [%s] lacks %s", profile,
-                     c.access_key[0] ? "aws_secret_access_key"
-                                     : "aws_access_key_id");
+        rc = err_set(
+            err, ERR_ARGUMENT, 0, "credentials: profile [%s] lacks %s", profile,
+            c.access_key[0] ? "aws_secret_access_key" : "aws_access_key_id");
     if (rc == ERR_OK)
         *out = c;
     s3_credentials_wipe(&c);

@@ -28,14 +28,12 @@ struct s3_credentials {
  */
 enum err_code s3_credentials_parse(const char *text, size_t len,
                                    const char *profile,
-                                   struct s3_credentials *out,
-                                   struct err *err);
+                                   struct s3_credentials *out, struct err *err);
 
 /* Reads a file of at most 64 KiB; blocks, so at start-up or on a lane.
  * ERR_ARGUMENT, ERR_NOT_FOUND, ERR_IO. */
 enum err_code s3_credentials_load(const char *path, const char *profile,
-                                  struct s3_credentials *out,
-                                  struct err *err);
+                                  struct s3_credentials *out, struct err *err);
 
 void s3_credentials_wipe(struct s3_credentials *c);
 

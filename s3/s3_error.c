@@ -82,8 +82,7 @@ static struct s3_error_verdict judge_status(int status)
     return v;
 }
 
-struct s3_error_verdict s3_error_judge(int status,
-                                       const struct s3_xml_error *e)
+struct s3_error_verdict s3_error_judge(int status, const struct s3_xml_error *e)
 {
     for (size_t i = 0; i < BYTES_COUNT(words); i++)
         if (strcmp(e->code, words[i].word) == 0)
@@ -95,8 +94,8 @@ struct s3_error_verdict s3_error_judge(int status,
  * certificate is not trusted and for the like: another try changes nothing. */
 static bool is_hopeless(int curl)
 {
-    return curl == 35 || curl == 51 || curl == 58 || curl == 60 ||
-           curl == 77 || curl == 83 || curl == 90 || curl == 91;
+    return curl == 35 || curl == 51 || curl == 58 || curl == 60 || curl == 77 ||
+           curl == 83 || curl == 90 || curl == 91;
 }
 
 struct s3_error_verdict s3_error_judge_transfer(const struct err *err,
@@ -128,8 +127,7 @@ enum err_code s3_error_set(struct err *err, enum err_code code, int status,
                            const struct s3_xml_error *e)
 {
     return err_set(err, code, status, "%d%s%s%s%s%s%s%s", status,
-                   e->code[0] ? " " : "", e->code,
-                   e->message[0] ? ": " : "", e->message,
-                   e->request_id[0] ? " (request " : "", e->request_id,
-                   e->request_id[0] ? ")" : "");
+                   e->code[0] ? " " : "", e->code, e->message[0] ? ": " : "",
+                   e->message, e->request_id[0] ? " (request " : "",
+                   e->request_id, e->request_id[0] ? ")" : "");
 }

@@ -303,8 +303,9 @@ enum err_code s3_sign(struct s3_signer *s, const struct s3_sign_request *r,
          seal_digest_hmac(s->suite, s->key, sizeof(s->key), text, (size_t)n,
                           hash);
     bytes_hex(hash, sizeof(hash), hex);
-    buf_addf(out, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=",
-             s->access_key, scope);
+    buf_addf(out,
+             "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=", s->access_key,
+             scope);
     add_names(out, &names);
     buf_addf(out, ", Signature=%s", hex);
     if (!ok || buf_failed(out))

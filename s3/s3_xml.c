@@ -32,8 +32,9 @@ static enum err_code parse(const void *text, size_t len, size_t max,
     if (rc != ERR_OK)
         return rc;
     if (strcmp(xml_name(xml_root(doc)), root) != 0) {
-        rc = err_set(err, ERR_PROTOCOL, 0, "the answer is a <%.60s>, not a <%s>",
-                     xml_name(xml_root(doc)), root);
+        rc =
+            err_set(err, ERR_PROTOCOL, 0, "the answer is a <%.60s>, not a <%s>",
+                    xml_name(xml_root(doc)), root);
         xml_free(doc);
         return rc;
     }
@@ -173,8 +174,7 @@ static bool read_u64(const struct xml_node *n, const char *name, uint64_t max,
     return text && parse_u64(text, 0, max, out);
 }
 
-static bool read_time(const struct xml_node *n, const char *name,
-                      uint64_t *out)
+static bool read_time(const struct xml_node *n, const char *name, uint64_t *out)
 {
     const char *text = xml_child_text(n, name);
 
@@ -183,17 +183,15 @@ static bool read_time(const struct xml_node *n, const char *name,
 
 static enum err_code bad(struct err *err, const char *what)
 {
-    return err_set(err, ERR_PROTOCOL, 0, "the answer's <%s> is unusable",
-                   what);
+    return err_set(err, ERR_PROTOCOL, 0, "the answer's <%s> is unusable", what);
 }
 
 /* ---- listings ---- */
 
-static enum err_code read_object(const struct xml_node *n, bool encoded,
-                                 bool (*on_object)(void *,
-                                                   const struct s3_xml_object
-                                                       *),
-                                 void *ctx, struct err *err)
+static enum err_code
+read_object(const struct xml_node *n, bool encoded,
+            bool (*on_object)(void *, const struct s3_xml_object *), void *ctx,
+            struct err *err)
 {
     char key[S3_XML_KEY_MAX];
     struct s3_xml_object o = {.key = key};
@@ -213,8 +211,7 @@ static enum err_code read_object(const struct xml_node *n, bool encoded,
 enum err_code s3_xml_list(const void *text, size_t len,
                           bool (*on_object)(void *ctx,
                                             const struct s3_xml_object *o),
-                          void *ctx, char next[S3_XML_ID_MAX],
-                          struct err *err)
+                          void *ctx, char next[S3_XML_ID_MAX], struct err *err)
 {
     const struct xml_node *root, *n;
     struct xml_doc *doc;
@@ -228,9 +225,9 @@ enum err_code s3_xml_list(const void *text, size_t len,
     next[0] = 0;
     if (!read_truncated(root, &truncated))
         rc = bad(err, "IsTruncated");
-    else if (truncated && (!copy_text(root, "NextContinuationToken", next,
-                                      S3_XML_ID_MAX) ||
-                           !next[0]))
+    else if (truncated &&
+             (!copy_text(root, "NextContinuationToken", next, S3_XML_ID_MAX) ||
+              !next[0]))
         rc = bad(err, "NextContinuationToken");
     for (n = xml_child(root, "Contents"); n && rc == ERR_OK;
          n = xml_next(n, "Contents"))
@@ -239,11 +236,10 @@ enum err_code s3_xml_list(const void *text, size_t len,
     return rc;
 }
 
-static enum err_code read_upload(const struct xml_node *n, bool encoded,
-                                 bool (*on_upload)(void *,
-                                                   const struct s3_xml_upload
-                                                       *),
-                                 void *ctx, struct err *err)
+static enum err_code
+read_upload(const struct xml_node *n, bool encoded,
+            bool (*on_upload)(void *, const struct s3_xml_upload *), void *ctx,
+            struct err *err)
 {
     char key[S3_XML_KEY_MAX];
     struct s3_xml_upload u = {.key = key};
@@ -258,11 +254,11 @@ static enum err_code read_upload(const struct xml_node *n, bool encoded,
     return ERR_OK;
 }
 
-enum err_code s3_xml_list_uploads(
-    const void *text, size_t len,
-    bool (*on_upload)(void *ctx, const struct s3_xml_upload *u), void *ctx,
-    char next_key[S3_XML_KEY_MAX], char next_id[S3_XML_ID_MAX],
-    struct err *err)
+enum err_code
+s3_xml_list_uploads(const void *text, size_t len,
+                    bool (*on_upload)(void *ctx, const struct s3_xml_upload *u),
+                    void *ctx, char next_key[S3_XML_KEY_MAX],
+                    char next_id[S3_XML_ID_MAX], struct err *err)
 {
     const struct xml_node *root, *n;
     struct xml_doc *doc;
@@ -279,8 +275,7 @@ enum err_code s3_xml_list_uploads(
         rc = bad(err, "IsTruncated");
     else if (truncated &&
              (!read_key(root, "NextKeyMarker", is_encoded(root), next_key) ||
-              !copy_text(root, "NextUploadIdMarker", next_id,
-                         S3_XML_ID_MAX) ||
+              !copy_text(root, "NextUploadIdMarker", next_id, S3_XML_ID_MAX) ||
               !next_key[0]))
         rc = bad(err, "NextKeyMarker");
     for (n = xml_child(root, "Upload"); n && rc == ERR_OK;
@@ -369,11 +364,11 @@ enum err_code s3_xml_completed(const void *text, size_t len, struct err *err)
     return rc;
 }
 
-enum err_code s3_xml_deleted(
-    const void *text, size_t len,
-    void (*on_refused)(void *ctx, const char *key,
-                       const struct s3_xml_error *error),
-    void *ctx, struct err *err)
+enum err_code
+s3_xml_deleted(const void *text, size_t len,
+               void (*on_refused)(void *ctx, const char *key,
+                                  const struct s3_xml_error *error),
+               void *ctx, struct err *err)
 {
     char key[S3_XML_KEY_MAX];
     const struct xml_node *n;
@@ -450,8 +445,7 @@ void s3_xml_write_complete(struct buf *out, const struct s3_xml_part *parts,
     buf_add_text(out, "</CompleteMultipartUpload>");
 }
 
-void s3_xml_write_delete(struct buf *out, const char *const *keys,
-                         size_t count)
+void s3_xml_write_delete(struct buf *out, const char *const *keys, size_t count)
 {
     buf_add_text(out, "<Delete xmlns=\"" NS "\"><Quiet>true</Quiet>");
     for (size_t i = 0; i < count; i++) {

@@ -19,7 +19,7 @@
 
 #define S3_XML_KEY_MAX 1025 /* S3: 1,024 bytes of UTF-8 */
 #define S3_XML_ID_MAX 1024  /* upload ids: opaque and long at some */
-#define S3_XML_PAGE_MAX ((size_t)4 << 20) /* of 1,000 keys of 1 KiB, twice */
+#define S3_XML_PAGE_MAX ((size_t)4 << 20)   /* of 1,000 keys of 1 KiB, twice */
 #define S3_XML_SMALL_MAX ((size_t)64 << 10) /* any other answer */
 
 /* What an <Error> says; texts that are too long are cut. */
@@ -46,8 +46,7 @@ struct s3_xml_object {
 enum err_code s3_xml_list(const void *text, size_t len,
                           bool (*on_object)(void *ctx,
                                             const struct s3_xml_object *o),
-                          void *ctx, char next[S3_XML_ID_MAX],
-                          struct err *err);
+                          void *ctx, char next[S3_XML_ID_MAX], struct err *err);
 
 struct s3_xml_upload {
     const char *key; /* decoded */
@@ -56,11 +55,11 @@ struct s3_xml_upload {
 };
 
 /* next_key and next_id get the markers that lead on, "" at the end. */
-enum err_code s3_xml_list_uploads(
-    const void *text, size_t len,
-    bool (*on_upload)(void *ctx, const struct s3_xml_upload *u), void *ctx,
-    char next_key[S3_XML_KEY_MAX], char next_id[S3_XML_ID_MAX],
-    struct err *err);
+enum err_code
+s3_xml_list_uploads(const void *text, size_t len,
+                    bool (*on_upload)(void *ctx, const struct s3_xml_upload *u),
+                    void *ctx, char next_key[S3_XML_KEY_MAX],
+                    char next_id[S3_XML_ID_MAX], struct err *err);
 
 struct s3_xml_part {
     unsigned number; /* 1 to 10,000 */
@@ -83,11 +82,11 @@ enum err_code s3_xml_created(const void *text, size_t len,
 enum err_code s3_xml_completed(const void *text, size_t len, struct err *err);
 
 /* What DeleteObjects refused; ERR_OK when nothing was. */
-enum err_code s3_xml_deleted(
-    const void *text, size_t len,
-    void (*on_refused)(void *ctx, const char *key,
-                       const struct s3_xml_error *error),
-    void *ctx, struct err *err);
+enum err_code
+s3_xml_deleted(const void *text, size_t len,
+               void (*on_refused)(void *ctx, const char *key,
+                                  const struct s3_xml_error *error),
+               void *ctx, struct err *err);
 
 /* "GOVERNANCE" or "COMPLIANCE" and the date of a Retention document. */
 enum err_code s3_xml_retention(const void *text, size_t len, char mode[16],
