@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/unit/vectors.h"
+#include "vectors.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
