@@ -180,6 +180,20 @@ uint64_t peer_bytes(struct peer *p)
     return atomic_load(&p->bytes);
 }
 
+void peer_settle(struct peer *p)
+{
+    bool open = true;
+
+    while (open) {
+        open = false;
+        pthread_mutex_lock(&p->lock);
+        for (unsigned i = 0; i < p->count; i++)
+            open = open || p->runners[i]->open;
+        pthread_mutex_unlock(&p->lock);
+        usleep(1000);
+    }
+}
+
 static ssize_t read_some(struct peer_conn *c, void *into, size_t max)
 {
     ssize_t n;

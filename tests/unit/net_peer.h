@@ -38,6 +38,8 @@ unsigned peer_port(const struct peer *p);
 unsigned peer_connections(struct peer *p);
 /* Application bytes that arrived, over all connections. */
 uint64_t peer_bytes(struct peer *p);
+/* Wait until every connection so far is over, so that all bytes are counted. */
+void peer_settle(struct peer *p);
 
 /* Read a request's head into text (NUL-terminated); false: none came. */
 bool peer_head(struct peer_conn *c, char *text, size_t size);
