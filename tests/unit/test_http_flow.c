@@ -302,8 +302,7 @@ static void pulled_upload_waits_and_loses_nothing(void **state)
 
 static void waiting_upload_is_idle_and_not_stalled(void **state)
 {
-    struct giver g = {
-        .total = 3 * MIB, .wait_every = 2 * MIB, .wait_ms = 900};
+    struct giver g = {.total = 3 * MIB, .wait_every = 2 * MIB, .wait_ms = 900};
     struct drain d = {.bytes = g.total};
     struct rig_call c;
 

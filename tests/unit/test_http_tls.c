@@ -235,7 +235,8 @@ static void system_means_the_bundle_of_the_system(void **state)
     host_close(&h);
 }
 
-static void kept_connection_serves_nobody_who_believes_other_things(void **state)
+static void
+kept_connection_serves_nobody_who_believes_other_things(void **state)
 {
     struct http_trust *t = NULL;
     struct err err = {0};
