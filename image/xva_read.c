@@ -134,7 +134,7 @@ static const char *find_answer(const char *text, size_t len, int *status)
 static void settle(struct xva_read *r)
 {
     const char *text = (const char *)r->after, *answer, *body;
-    size_t left;
+    size_t at, left;
     char words[300];
     int status = 0;
 
@@ -144,7 +144,8 @@ static void settle(struct xva_read *r)
     answer = find_answer(text, r->after_len, &status);
     if (!answer)
         return;
-    left = r->after_len - (size_t)(answer - text);
+    at = (size_t)(answer - text);
+    left = r->after_len - at;
     body = memmem(answer, left, "\r\n\r\n", 4);
     if (body) {
         left -= (size_t)(body - answer);
@@ -157,7 +158,7 @@ static void settle(struct xva_read *r)
     else
         err_set(&r->failure, ERR_REMOTE, status,
                 "the pool broke off the export after %" PRIu64 " bytes: %s",
-                r->raw - r->after_len + (uint64_t)(answer - text), words);
+                r->raw - r->after_len + at, words);
 }
 
 static void take_after(struct xva_read *r, const uint8_t *data, size_t len)
