@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 gw_test(test_xva_read gw_image PkgConfig::ZSTD PkgConfig::XXHASH)
 gw_test(test_xva_damage gw_image PkgConfig::ZSTD PkgConfig::XXHASH)
+gw_test(test_xva_write gw_image PkgConfig::XXHASH)
+gw_test(test_ova gw_image)
