@@ -5,6 +5,7 @@ target_link_libraries(net_peer PUBLIC gw_net gw_loop gw_base PkgConfig::SSL
   PkgConfig::CRYPTO PkgConfig::CMOCKA Threads::Threads)
 
 gw_test(test_http_head gw_net)
+gw_test(test_retry gw_net)
 gw_test(test_http_client net_peer)
 gw_test(test_http_tls net_peer)
 gw_test(test_http_flow net_peer)
