@@ -10,9 +10,13 @@
  * the order of starting, unless the lane's queue is full.
  *
  * A file that is damaged, or of another vault or version, is deleted and begun
- * anew (index_is_fresh); an error in the middle of use (disk full, damage)
- * makes lookups find nothing and changes do nothing, which index_fault() tells:
- * a backup goes on without its index.
+ * anew, also in the middle of use; index_is_fresh() tells. An operation that
+ * fails (disk full) says so in op->err and answers "not known": a backup goes
+ * on without its index.
+ *
+ * It also keeps, for its vault, the objects of collection lists (sealed, so
+ * that they prove themselves when they are read again) and until when objects
+ * are known to be locked.
  */
 #ifndef CAIRN_VAULT_INDEX_H
 #define CAIRN_VAULT_INDEX_H
@@ -30,20 +34,19 @@
 
 struct index;
 
-/* Where a chunk lies. Valid as long as the index is open: pack numbers are its
- * own. */
-struct index_place {
-    uint32_t pack; /* INDEX_NONE: not known */
-    uint32_t slot;
-};
-#define INDEX_NONE UINT32_MAX
-
 /* What is known of a pack. */
 struct index_pack {
     struct id16 id;
-    struct id16 key_id; /* all zero: not known */
+    struct id16 key_id; /* that it is sealed under */
     uint16_t kind;      /* enum seal_slot_kind */
-    uint32_t slots;
+    uint32_t slots;     /* INDEX_UNKNOWN: no such pack is known */
+};
+#define INDEX_UNKNOWN UINT32_MAX
+
+/* Where a chunk lies. */
+struct index_place {
+    struct index_pack pack;
+    uint32_t slot; /* INDEX_UNKNOWN: the chunk is not known */
 };
 
 /* A run of slots of one pack, and where their ids go. */
@@ -56,7 +59,7 @@ struct index_range {
 /* A pack to be added: what an index run says of it. */
 struct index_entry {
     struct index_pack pack;
-    const uint8_t *entries; /* pack.slots of 28 bytes, borrowed to done() */
+    const uint8_t *entries; /* pack.slots of 28 bytes */
 };
 
 /* Condemned slots; count 0: the whole pack. */
@@ -65,32 +68,38 @@ struct index_condemned {
     uint32_t first, count;
 };
 
-struct index_figures {
-    uint64_t packs, chunks;
-    uint64_t file_bytes;
+/* Until when an object is known to be locked. */
+struct index_lock {
+    char name[NAME_TEXT];
+    uint64_t until_ms; /* 0: not known */
 };
 
+struct index_figures {
+    uint64_t packs, chunks, file_bytes;
+};
+
+/* What is asked, and which fields of an op it uses. Arrays have `count`
+ * members; all memory is borrowed to done(). */
 enum index_verb {
-    INDEX_LOOKUP,  /* ids[count] -> places[count] */
-    INDEX_PACKS,   /* places[count].pack -> packs[count] */
-    INDEX_RANGES,  /* ranges[count] */
-    INDEX_ADD,     /* entries[count]; a pack that is there stays; what is
-                      condemned is left out. `note`: remembered with it */
-    INDEX_CONDEMN, /* condemned[count]: forgotten, now and for later adding */
-    INDEX_HAS,     /* pack ids[count] -> places[count], slot 0 */
-    INDEX_NOTES,   /* ids of what was noted before, see index_noted() */
-    INDEX_RETAINED,    /* names[count] -> until_ms[count], 0: not known */
-    INDEX_SET_RETAINED,/* names[count], until_ms[count] */
-    INDEX_KEEP_LIST,   /* names[0] and bytes: a collection list's object */
-    INDEX_EACH_LIST,   /* on_list() for each kept, on the lane's thread */
-    INDEX_FIGURES,
+    INDEX_LOOKUP,    /* ids: of chunks -> places */
+    INDEX_PACKS,     /* ids: of packs -> packs */
+    INDEX_RANGES,    /* ranges */
+    INDEX_ADD,       /* entries, name: of the run they came from, or NULL.
+                        A pack that is there stays as it is; what is condemned
+                        is left out */
+    INDEX_CONDEMN,   /* condemned: forgotten, and not added later */
+    INDEX_RUNS,      /* on_item(): names of runs added before */
+    INDEX_LOCKS,     /* locks[].name -> .until_ms */
+    INDEX_SET_LOCKS, /* locks */
+    INDEX_KEEP_LIST, /* name, bytes: a collection list's object */
+    INDEX_LISTS,     /* on_item(): each list kept, with its object */
+    INDEX_FIGURES,   /* figures */
 };
 
 struct index_op {
-    /* The asker fills in what the verb names. All borrowed to done(). */
     enum index_verb verb;
     struct loop *loop;
-    void (*done)(struct index_op *op);
+    void (*done)(struct index_op *op); /* on `loop` */
     size_t count;
     const struct id16 *ids;
     struct index_place *places;
@@ -98,17 +107,15 @@ struct index_op {
     struct index_range *ranges;
     const struct index_entry *entries;
     const struct index_condemned *condemned;
-    char (*names)[NAME_TEXT];
-    uint64_t *until_ms;
+    struct index_lock *locks;
+    const char *name;
     struct slice bytes;
-    const char *note; /* INDEX_ADD: name of the run it came from, or NULL */
-    bool (*on_name)(void *ctx, const char *name); /* INDEX_NOTES */
-    bool (*on_list)(void *ctx, const char *name, struct slice sealed);
-    void *ctx; /* of these two, which run on the lane's thread */
+    /* On the lane's thread, before done(); touches only what `ctx` lends it.
+     * False: enough. */
+    bool (*on_item)(void *ctx, const char *name, struct slice bytes);
+    void *ctx;
     struct index_figures figures;
-    /* What became of it: ERR_OK, ERR_IO, ERR_NOMEM. Answers are "not known"
-     * when it failed. */
-    struct err err;
+    struct err err; /* what became of it: ERR_OK, ERR_IO, ERR_NOMEM */
     /* private: */
     struct index *index;
     struct lane_item item;
@@ -120,20 +127,23 @@ struct index_open_opts {
     struct id16 vault_id;
     struct lane *lane; /* one thread; outlives the index */
     struct loop *loop; /* where done() is wanted */
-    /* index NULL: ERR_IO (folder not writable), ERR_NOMEM. */
+    /* index NULL: ERR_IO (folder not writable, disk full), ERR_NOMEM. */
     void (*done)(void *ctx, const struct err *err, struct index *index);
     void *ctx;
 };
 
-/* done() once, later, unless this fails (ERR_NOMEM). */
+/* done() once, later, unless this fails (ERR_NOMEM, ERR_AGAIN: the lane's
+ * queue is full). */
 enum err_code index_open_start(const struct index_open_opts *opts,
                                struct err *err);
 
-/* No operation may be under way. Closes on the lane; done() on `loop`. */
+/* No operation may be under way. Closes on the lane; done() on `loop`, may be
+ * NULL. NULL index: done() is called at once. */
 void index_close(struct index *index, struct loop *loop,
                  void (*done)(void *ctx), void *ctx);
 
-/* The file was empty or had to be begun anew: it should be rebuilt. */
+/* The file was empty or had to be begun anew: it should be filled
+ * (vault/index_fill.h). Any thread. */
 bool index_is_fresh(const struct index *index);
 
 /* Begin. The op stays valid until its done(). */
