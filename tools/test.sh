@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Everything that checks Cairn, counted. Sourced by run and .ci/run.
+
+SUITE_SECONDS=3600
+PASSED=0
+FAILED=0
+SKIPPED=0
+
+# count PASSED FAILED SKIPPED
+count()
+{
+    PASSED=$((PASSED + $1))
+    FAILED=$((FAILED + $2))
+    SKIPPED=$((SKIPPED + $3))
+}
+
+# The counting line, last of all; false when something failed.
+conclude()
+{
+    local line="$PASSED passed, $FAILED failed"
+
+    [ "$SKIPPED" -eq 0 ] || line+=", $SKIPPED skipped"
+    echo "$line"
+    [ "$FAILED" -eq 0 ]
+}
+
+# step NAME COMMAND...: one check that either holds or does not; STEP says which.
+# Not to be called within a condition, where the shell ignores set -e.
+step()
+{
+    local name=$1
+
+    shift
+    set +e
+    (
+        set -e
+        "$@"
+    )
+    STEP=$?
+    set -e
+    if [ $STEP -eq 0 ]; then
+        echo "ok $name"
+        count 1 0 0
+    else
+        echo "not ok $name: exit status $STEP"
+        count 0 1 0
+    fi
+}
+
+# run_ctest DIR LABEL [CTEST OPTION...]: each test of ctest counts as one.
+run_ctest()
+{
+    local dir=$1 label=$2 junit status=0
+    local plain=()
+
+    shift 2
+    junit=$PWD/$dir/junit.xml
+    rm -f "$junit"
+    # TSan's shadow memory and the kernel's widest address randomization do not
+    # go together; without it all is well. Not every container allows that.
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        plain=(setarch "$(uname -m)" -R)
+    fi
+    echo "# $label"
+    "${plain[@]}" ctest --test-dir "$dir" -j "$(nproc)" --no-tests=error \
+        --output-on-failure --output-junit "$junit" "$@" || status=$?
+    # shellcheck disable=SC2046 # three numbers
+    count $(python3 tools/count_junit.py "$junit" $status)
+}
+
+# run_suite FILE: a program that prints "ok NAME", "not ok NAME: WHY" or
+# "skip NAME: WHY" per case. One that ends badly without saying so, or that says
+# nothing, has failed.
+run_suite()
+{
+    local file=$1 log with=bash status=0 passed failed skipped
+
+    log=build-asan/suites/$(basename "$file").log
+    mkdir -p build-asan/suites
+    case $file in *.py) with=python3 ;; esac
+    echo "# $file"
+    timeout --kill-after=30 $SUITE_SECONDS $with "$file" 2>&1 | tee "$log" ||
+        status=$?
+    passed=$(grep -ac '^ok ' "$log" || true)
+    failed=$(grep -ac '^not ok ' "$log" || true)
+    skipped=$(grep -ac '^skip ' "$log" || true)
+    if [ "$failed" -eq 0 ] && [ $status -ne 0 ]; then
+        echo "not ok $file: exit status $status"
+        failed=1
+    elif [ $((passed + failed + skipped)) -eq 0 ]; then
+        echo "not ok $file: no case was run"
+        failed=1
+    fi
+    count "$passed" "$failed" "$skipped"
+}
+
+sanitizer_options()
+{
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+}
+
+# Suites find their programs in CAIRN_BUILD (sanitizers and failpoints) or, to
+# measure memory or speed, in CAIRN_RELEASE.
+run_suites()
+{
+    local file
+
+    export CAIRN_BUILD=$PWD/build-asan CAIRN_RELEASE=$PWD/build
+    for file in tests/flow/test_*.py tests/flow/test_*.sh; do
+        [ -f "$file" ] && run_suite "$file"
+    done
+    return 0
+}
+
+test_all()
+{
+    need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+    need_npm
+    step build build_tests
+    if [ "$STEP" -eq 0 ]; then
+        sanitizer_options
+        run_ctest build-asan "unit tests, ASan and UBSan"
+        run_ctest build-tsan "threaded tests, TSan" -L threaded
+        run_suites
+    fi
+    conclude
+}
