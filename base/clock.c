@@ -118,8 +118,8 @@ static bool from_civil(struct civil *c, uint64_t *wall_ms)
     for (unsigned m = 1; m < c->month; m++)
         days += month_days(c->year, m);
     c->weekday = (unsigned)(days % 7);
-    *wall_ms = (days * 86400 + c->hour * 3600 + c->minute * 60 + c->second) *
-               1000;
+    *wall_ms =
+        (((days * 24 + c->hour) * 60 + c->minute) * 60 + c->second) * 1000;
     return true;
 }
 

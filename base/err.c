@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef err_set
+
 static const char *const names[] = {
     [ERR_OK] = "ok",
     [ERR_NOMEM] = "no_memory",

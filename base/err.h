@@ -45,6 +45,11 @@ enum err_code err_set(struct err *e, enum err_code code, int detail,
                       const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+#ifdef __clang_analyzer__
+/* It does not see into err.c, and would take it that a failure may be ERR_OK. */
+#define err_set(e, code, ...) ((void)err_set((e), (code), __VA_ARGS__), (code))
+#endif
+
 /* Put "fmt: " before the text, keeping code and detail. Returns e->code. */
 enum err_code err_context(struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -33,12 +33,14 @@ build()
 }
 
 # build_programs [FURTHER TARGET...]
+# shellcheck disable=SC2119,SC2120
 build_programs()
 {
     configure build
     build build programs "$@"
 }
 
+# shellcheck disable=SC2119
 build_tests()
 {
     build_programs

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the lists are used by who sources this
 # Which Debian packages are needed, and getting the missing ones. Sourced.
 #
 # package:command stands for a package that only brings a command: where the

@@ -62,7 +62,7 @@ static void all_forms_say_the_same_and_come_back(void **state)
 static void every_day_is_as_the_c_library_has_it(void **state)
 {
     (void)state;
-    for (time_t day = 0; day < 366 * 500; day++) {
+    for (time_t day = 0; day < 183000; day++) {
         time_t seconds = day * 86400 + day % 86400;
         char ours[CLOCK_TEXT], theirs[CLOCK_TEXT];
         uint64_t back = 0;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,6 +49,18 @@ static void a_free_slab_is_used_again(void **state)
     slab_room_free(NULL);
 }
 
+/* Whether a line of maps or smaps begins the mapping of `data`; *is_head: it
+ * begins one at all. */
+static bool begins_mapping(const char *line, const void *data, bool *is_head)
+{
+    char *end;
+    uintptr_t from = strtoul(line, &end, 16);
+    uintptr_t to = *end == '-' ? strtoul(end + 1, &end, 16) : 0;
+
+    *is_head = to != 0 && *end == ' ';
+    return *is_head && from <= (uintptr_t)data && (uintptr_t)data < to;
+}
+
 /* The flags of the mapping at `data` in /proc/self/smaps; "" if none. */
 static void flags_at(const void *data, char flags[512])
 {
@@ -58,10 +71,11 @@ static void flags_at(const void *data, char flags[512])
     assert_non_null(f);
     flags[0] = 0;
     while (fgets(line, sizeof(line), f)) {
-        uintptr_t from, to;
+        bool is_head;
+        bool here = begins_mapping(line, data, &is_head);
 
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
-            inside = from <= (uintptr_t)data && (uintptr_t)data < to;
+        if (is_head)
+            inside = here;
         else if (inside && strncmp(line, "VmFlags:", 8) == 0)
             memcpy(flags, line + 8, sizeof(line) - 8);
     }
@@ -91,11 +105,9 @@ static bool is_mapped(const void *data)
 
     assert_non_null(f);
     while (fgets(line, sizeof(line), f)) {
-        uintptr_t from, to;
+        bool is_head;
 
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2 &&
-            from <= (uintptr_t)data && (uintptr_t)data < to)
-            found = true;
+        found = begins_mapping(line, data, &is_head) || found;
     }
     fclose(f);
     return found;

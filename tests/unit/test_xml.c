@@ -59,7 +59,7 @@ static void what_can_hurt_is_refused_with_its_line(void **state)
 
         if (xml_parse(refused[i].text, len, 4096, &doc, &err) !=
                 ERR_PROTOCOL ||
-            doc || err.code != ERR_PROTOCOL || strncmp(err.text, "XML: ", 5))
+            doc || err.code != ERR_PROTOCOL || strncmp(err.text, "XML: ", 5) != 0)
             fail_msg("%s: accepted, or '%s'", refused[i].why, err.text);
         assert_null(strstr(err.text, "root:")); /* of /etc/passwd */
     }
