@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/restore_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "vault/map.h"
+
+/* What may be put out beside a chunk: tar headers and checksum entries. */
+#define FRAME_ROOM ((size_t)8 << 10)
+#define ZEROS ((size_t)64 << 10)
+
+static const uint8_t zeros[ZEROS];
+
+struct restore_source {
+    struct restore_source_opts opts;
+    struct xva_write *writer; /* NULL: raw */
+    uint8_t **present;        /* a bitmap per disk; NULL: all of it */
+    size_t disk;              /* that is walked now */
+    struct walk *walk;
+    bool walked;              /* the walk of this disk ended well */
+    uint64_t raw_at, total;
+    uint8_t *ring;
+    size_t head, used;        /* first byte, bytes in it */
+    bool held;                /* the walk was refused something */
+    bool starving;            /* a pull gave nothing */
+    bool over;
+    struct timer wake;        /* resume the walk, or say ready() */
+    struct err err;
+    struct walk_figures sum;  /* of the walks before this one */
+    void (*stopped)(void *ctx);
+};
+
+/* --- the ring ------------------------------------------------------------ */
+
+static size_t ring_room(const struct restore_source *s)
+{
+    return RESTORE_SOURCE_RING - s->used;
+}
+
+static void ring_put(struct restore_source *s, const uint8_t *data, size_t len)
+{
+    size_t at = (s->head + s->used) % RESTORE_SOURCE_RING;
+    size_t first = RESTORE_SOURCE_RING - at;
+
+    if (first > len)
+        first = len;
+    memcpy(s->ring + at, data, first);
+    memcpy(s->ring, data + first, len - first);
+    s->used += len;
+}
+
+static void on_wake(struct timer *t);
+
+static void wake_later(struct restore_source *s)
+{
+    if (!timer_is_armed(&s->wake))
+        timer_start(s->opts.pipe->data->loop, &s->wake, 0, on_wake);
+}
+
+size_t restore_source_pull(struct restore_source *s, uint8_t *into, size_t max)
+{
+    size_t len = s->used < max ? s->used : max;
+    size_t first = RESTORE_SOURCE_RING - s->head;
+
+    if (first > len)
+        first = len;
+    memcpy(into, s->ring + s->head, first);
+    memcpy(into + first, s->ring, len - first);
+    s->head = (s->head + len) % RESTORE_SOURCE_RING;
+    s->used -= len;
+    s->starving = len == 0;
+    if (s->held && s->used <= RESTORE_SOURCE_RING / 2)
+        wake_later(s);
+    return len;
+}
+
+/* --- framing ------------------------------------------------------------- */
+
+/*
+ * Put out what comes before offset `upto` of a disk that has not been put out:
+ * frames, and zeros. False: no room, call again. What was put out the writer
+ * knows, so that nothing is put out twice.
+ */
+static bool advance(struct restore_source *s, size_t disk, uint64_t upto)
+{
+    struct xva_write_piece piece;
+    enum xva_write_want want;
+    uint64_t n;
+
+    while ((want = xva_write_next(s->writer, &piece)) != XVA_WRITE_END) {
+        if (want == XVA_WRITE_OWN) {
+            n = piece.len < ring_room(s) ? piece.len : ring_room(s);
+            ring_put(s, piece.data, n);
+            xva_write_took(s->writer, n);
+        } else {
+            if (piece.disk != disk || piece.offset >= upto)
+                return true;
+            n = upto - piece.offset;
+            n = n < piece.len ? n : piece.len;
+            n = n < ZEROS ? n : ZEROS;
+            n = n < ring_room(s) ? n : ring_room(s);
+            ring_put(s, zeros, n);
+            xva_write_data(s->writer, zeros, n);
+        }
+        if (ring_room(s) == 0)
+            return false;
+    }
+    return true;
+}
+
+static bool raw_zeros(struct restore_source *s, uint64_t upto)
+{
+    while (s->raw_at < upto) {
+        uint64_t n = upto - s->raw_at;
+
+        n = n < ZEROS ? n : ZEROS;
+        n = n < ring_room(s) ? n : ring_room(s);
+        if (!n)
+            return false;
+        ring_put(s, zeros, n);
+        s->raw_at += n;
+    }
+    return true;
+}
+
+/* The bytes of a chunk; there is room for them. */
+static enum err_code put_data(struct restore_source *s, uint64_t offset,
+                              const uint8_t *data, size_t len, struct err *err)
+{
+    struct xva_write_piece piece;
+
+    while (len) {
+        enum xva_write_want want = xva_write_next(s->writer, &piece);
+        size_t n = piece.len < len ? piece.len : len;
+
+        if (want == XVA_WRITE_OWN) {
+            n = piece.len;
+            ring_put(s, piece.data, n);
+            xva_write_took(s->writer, n);
+            continue;
+        }
+        if (want != XVA_WRITE_DATA || piece.disk != s->disk ||
+            piece.offset != offset)
+            return err_set(err, ERR_INTEGRITY, 0,
+                           "disk %zu: data at %ju, where the map has zeros",
+                           s->disk, (uintmax_t)offset);
+        ring_put(s, data, n);
+        xva_write_data(s->writer, data, n);
+        data += n;
+        offset += n;
+        len -= n;
+    }
+    return ERR_OK;
+}
+
+static void add_figures(struct walk_figures *to, const struct walk_figures *f)
+{
+    to->bytes += f->bytes;
+    to->data_bytes += f->data_bytes;
+    to->stored_bytes += f->stored_bytes;
+    to->chunks += f->chunks;
+    to->packs += f->packs;
+    to->body_gets += f->body_gets;
+    to->retries += f->retries;
+}
+
+/* --- walking ------------------------------------------------------------- */
+
+static void fail(struct restore_source *s, const struct err *err)
+{
+    err_keep(&s->err, err);
+    s->over = true;
+    if (s->walk)
+        walk_cancel(s->walk);
+    wake_later(s);
+}
+
+static bool hold(struct restore_source *s)
+{
+    s->held = true;
+    return false;
+}
+
+static void fed(struct restore_source *s)
+{
+    if (s->starving && s->used)
+        wake_later(s);
+}
+
+static bool on_data(void *ctx, uint64_t offset, const uint8_t *data,
+                    size_t len)
+{
+    struct restore_source *s = ctx;
+    struct err err = {0};
+
+    if (s->over)
+        return true;
+    if (s->writer ? !advance(s, s->disk, offset) : !raw_zeros(s, offset))
+        return hold(s);
+    if (ring_room(s) < len + FRAME_ROOM)
+        return hold(s);
+    if (!s->writer) {
+        ring_put(s, data, len);
+        s->raw_at += len;
+    } else if (put_data(s, offset, data, len, &err) != ERR_OK) {
+        fail(s, &err);
+    }
+    fed(s);
+    return true;
+}
+
+static bool on_zero(void *ctx, uint64_t offset, uint64_t len)
+{
+    struct restore_source *s = ctx;
+
+    if (s->over)
+        return true;
+    if (s->writer ? !advance(s, s->disk, offset + len)
+                  : !raw_zeros(s, offset + len)) {
+        fed(s);
+        return hold(s);
+    }
+    fed(s);
+    return true;
+}
+
+static void on_walked(void *ctx, const struct err *err,
+                      const struct walk_figures *f)
+{
+    struct restore_source *s = ctx;
+
+    s->walk = NULL;
+    add_figures(&s->sum, f);
+    if (s->stopped) {
+        s->over = true;
+        s->stopped(s->opts.ctx);
+        return;
+    }
+    if (err->code != ERR_OK) {
+        err_keep(&s->err, err);
+        err_context(&s->err, "disk %zu", s->disk);
+        s->over = true;
+    } else {
+        s->walked = true;
+    }
+    wake_later(s);
+}
+
+static void walk_disk(struct restore_source *s)
+{
+    const struct restore_pipe_opts *p = s->opts.pipe;
+    const struct walk_opts o = {
+        .store = s->opts.store,
+        .keys = vault_keys(p->vault),
+        .point = p->point,
+        .point_name = p->point_name,
+        .disk = p->disks[s->disk].disk,
+        .memory_bytes = RESTORE_SOURCE_WALK,
+        .on_data = on_data,
+        .on_zero = on_zero,
+        .done = on_walked,
+        .ctx = s,
+    };
+    struct err err = {0};
+
+    s->walked = false;
+    if (walk_start(&o, &s->walk, &err) != ERR_OK)
+        fail(s, &err);
+}
+
+/* A disk was walked and is right: put out the rest of its frame, then begin
+ * the next disk, or end. */
+static void next_disk(struct restore_source *s)
+{
+    const struct restore_pipe_opts *p = s->opts.pipe;
+
+    if (s->writer && !advance(s, s->disk, UINT64_MAX)) {
+        hold(s);
+        return;
+    }
+    if (s->disk + 1 < p->disk_count) {
+        s->disk++;
+        walk_disk(s);
+        return;
+    }
+    s->over = true;
+    s->starving = true; /* whoever waits hears of the end */
+}
+
+static void on_wake(struct timer *t)
+{
+    struct restore_source *s = (struct restore_source *)(void *)((char *)t -
+                                   offsetof(struct restore_source, wake));
+
+    if (s->held) {
+        s->held = false;
+        if (s->walk)
+            walk_resume(s->walk);
+    }
+    if (!s->walk && s->walked && !s->over)
+        next_disk(s);
+    if ((s->used && s->starving) || s->over) {
+        s->starving = false;
+        s->opts.ready(s->opts.ctx);
+    }
+}
+
+/* --- beginning and end --------------------------------------------------- */
+
+/* Which blocks of 1 MiB hold a chunk; NULL: all may (pages are not read here).
+ */
+static enum err_code bitmap_of(const struct restore_pipe_opts *p,
+                               const struct point_disk *d, uint8_t **out,
+                               struct err *err)
+{
+    struct map_reader r;
+    struct map_run run;
+    uint64_t chunk = 0;
+    uint8_t *bits;
+
+    *out = NULL;
+    if (d->paged)
+        return ERR_OK;
+    bits = calloc(1, xva_write_bitmap_bytes(d->bytes) + 1);
+    if (!bits)
+        return err_set(err, ERR_NOMEM, 0, "disk %u", d->position);
+    *out = bits;
+    map_reader_init(&r, d->map, map_chunks(d->bytes, d->log2_chunk),
+                    p->point->packs);
+    while (map_next(&r, &run, err)) {
+        uint64_t at = chunk << d->log2_chunk;
+        uint64_t len = (uint64_t)run.count << d->log2_chunk;
+
+        if (run.pack != MAP_ZERO)
+            xva_write_mark(bits, at, len < d->bytes - at ? len
+                                                         : d->bytes - at);
+        chunk += run.count;
+    }
+    return err->code;
+}
+
+static enum err_code make_writer(struct restore_source *s, struct err *err)
+{
+    const struct restore_pipe_opts *p = s->opts.pipe;
+    struct xva_write_disk *disks = calloc(p->disk_count, sizeof(*disks));
+    struct xva_write_opts o = {
+        .ova = p->ova,
+        .ova_len = p->ova_len,
+        .disks = disks,
+        .disk_count = p->disk_count,
+        .sum = p->sha1 ? XVA_SUM_SHA1 : XVA_SUM_XXHASH,
+        .mtime = clock_wall_ms(loop_clock(p->engine->control)) / 1000,
+        .suite = p->engine->suite,
+    };
+
+    s->present = calloc(p->disk_count, sizeof(*s->present));
+    if (!disks || !s->present)
+        err_set(err, ERR_NOMEM, 0, "restore");
+    for (size_t i = 0; err->code == ERR_OK && i < p->disk_count; i++) {
+        const struct point_disk *d = &p->point->disk[p->disks[i].disk];
+
+        if (bitmap_of(p, d, &s->present[i], err) == ERR_OK)
+            disks[i] = (struct xva_write_disk){
+                .id = p->disks[i].id,
+                .virtual_size = d->bytes,
+                .present = s->present[i],
+            };
+    }
+    if (err->code == ERR_OK && xva_write_new(&o, &s->writer, err) == ERR_OK)
+        s->total = xva_write_total(s->writer);
+    free(disks);
+    return err->code;
+}
+
+enum err_code restore_source_new(const struct restore_source_opts *opts,
+                                 struct restore_source **out, struct err *err)
+{
+    const struct restore_pipe_opts *p = opts->pipe;
+    struct restore_source *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return err_set(err, ERR_NOMEM, 0, "restore");
+    s->opts = *opts;
+    s->ring = malloc(RESTORE_SOURCE_RING);
+    if (!s->ring) {
+        err_set(err, ERR_NOMEM, 0, "restore");
+        goto failed;
+    }
+    if (p->raw)
+        s->total = p->point->disk[p->disks[0].disk].bytes;
+    else if (make_writer(s, err) != ERR_OK)
+        goto failed;
+    if (p->disk_count) {
+        walk_disk(s);
+    } else {
+        s->walked = true; /* a VM without disks: ova.xml and terminator */
+        wake_later(s);
+    }
+    *out = s;
+    return ERR_OK;
+failed:
+    restore_source_free(s);
+    return err->code;
+}
+
+uint64_t restore_source_total(const struct restore_source *s)
+{
+    return s->total;
+}
+
+bool restore_source_over(const struct restore_source *s, struct err *err)
+{
+    *err = s->err;
+    return s->over && (s->used == 0 || s->err.code != ERR_OK);
+}
+
+struct walk_figures restore_source_figures(const struct restore_source *s)
+{
+    struct walk_figures sum = s->sum;
+
+    if (s->walk)
+        add_figures(&sum, walk_figures(s->walk));
+    return sum;
+}
+
+static void on_stopped(struct timer *t)
+{
+    struct restore_source *s = (struct restore_source *)(void *)((char *)t -
+                                   offsetof(struct restore_source, wake));
+
+    s->stopped(s->opts.ctx);
+}
+
+void restore_source_stop(struct restore_source *s, void (*stopped)(void *ctx))
+{
+    s->stopped = stopped;
+    timer_stop(&s->wake);
+    if (s->walk)
+        walk_cancel(s->walk);
+    else
+        timer_start(s->opts.pipe->data->loop, &s->wake, 0, on_stopped);
+}
+
+void restore_source_free(struct restore_source *s)
+{
+    if (!s)
+        return;
+    timer_stop(&s->wake);
+    xva_write_free(s->writer);
+    for (size_t i = 0; s->present && i < s->opts.pipe->disk_count; i++)
+        free(s->present[i]);
+    free(s->present);
+    free(s->ring);
+    free(s);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway/restore_source.h - the bytes of a restore, to be pulled: disks of a
+ * point walked one after the other, framed as an XVA or raw.
+ *
+ * Lives on one data loop. Bytes wait in a ring of RESTORE_SOURCE_RING; when it
+ * is full the walk pauses.
+ */
+#ifndef CAIRN_GATEWAY_RESTORE_SOURCE_H
+#define CAIRN_GATEWAY_RESTORE_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gateway/restore_pipe.h"
+#include "image/xva_write.h"
+#include "loop/timer.h"
+
+#define RESTORE_SOURCE_RING ((size_t)3 << 20)
+#define RESTORE_SOURCE_WALK (16 * MIB)
+
+struct restore_source;
+
+struct restore_source_opts {
+    const struct restore_pipe_opts *pipe; /* all borrowed for its life */
+    struct store *store;
+    /* Bytes can be pulled, after a pull that gave none; or it failed. Later. */
+    void (*ready)(void *ctx);
+    void *ctx;
+};
+
+/* ERR_NOMEM, ERR_ARGUMENT. Begins to walk. */
+enum err_code restore_source_new(const struct restore_source_opts *opts,
+                                 struct restore_source **out, struct err *err);
+
+/* Bytes in all. */
+uint64_t restore_source_total(const struct restore_source *s);
+
+/* At most max bytes; 0: none now (ready() will come), or the end, or failed:
+ * then restore_source_over(). */
+size_t restore_source_pull(struct restore_source *s, uint8_t *into, size_t max);
+
+/* No byte will come any more. *err: ERR_OK when all were right. */
+bool restore_source_over(const struct restore_source *s, struct err *err);
+
+/* So far. */
+struct walk_figures restore_source_figures(const struct restore_source *s);
+
+/* Stop; stopped() later, when the walk is gone; then restore_source_free(). */
+void restore_source_stop(struct restore_source *s, void (*stopped)(void *ctx));
+void restore_source_free(struct restore_source *s);
+
+#endif
