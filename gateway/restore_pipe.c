@@ -77,7 +77,6 @@ static void pipe_free(struct restore_pipe *p)
 {
     for (unsigned i = 0; i < BLOCKS; i++)
         free(p->blocks[i].data);
-    point_free(p->opts.point);
     vault_unref(p->opts.vault);
     place_unref(p->opts.place);
     xenapi_ticket_drop(p->opts.ticket);
@@ -413,10 +412,8 @@ enum err_code restore_pipe_start(const struct restore_pipe_opts *opts,
         .ctx = p,
     };
 
-    if (!p) {
-        point_free(opts->point);
+    if (!p)
         return err_set(err, ERR_NOMEM, 0, "restore");
-    }
     p->opts = *opts;
     vault_ref(opts->vault);
     place_ref(opts->place);

@@ -35,7 +35,7 @@ struct restore_pipe_opts {
     struct data_loop *data;
     struct vault *vault; /* references are taken of vault and place */
     struct place *place;
-    struct point *point; /* taken over also on failure; point_free() */
+    const struct point *point; /* borrowed to done() */
     const char *point_name; /* texts are copied */
     bool raw;            /* one disk as it is, no XVA */
     const struct restore_pipe_disk *disks; /* copied; raw: one */

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A restore, on the control loop:
+ *
+ *   vault, point, ova.xml -> [to a pool: what it has -> plan] -> memory
+ *   -> pipe -> [import's verdict -> NICs -> receipt -> mark off, start] -> end
+ *
+ * restore_end() is entered by every failure and by success, and stays entered
+ * until what was begun is over; a VM that was made and not finished is removed.
+ */
+#include "gateway/job_restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "gateway/job_tidy.h"
+#include "tenants/catalog_point.h"
+#include "vault/points.h"
+
+#define SERIES_KEY "cairn:series"
+#define BLOCKED "being restored by Cairn"
+
+void restore_fail(struct restore *r, const struct err *err,
+                         enum exit_peer peer)
+{
+    if (r->err.code == ERR_OK)
+        r->peer = peer;
+    err_keep(&r->err, err);
+    restore_end(r);
+}
+
+const char *restore_position(const struct point_disk *d, char out[16])
+{
+    snprintf(out, 16, "%u", d->position);
+    return out;
+}
+
+/* --- the end ------------------------------------------------------------- */
+
+static struct json *result_of(struct restore *r)
+{
+    struct json *result = r->receipt ? r->receipt : json_new_object();
+
+    r->receipt = NULL;
+    json_set_text(result, "point", r->job->point);
+    json_set_int(result, "sent_bytes", (int64_t)r->sent);
+    json_set_int(result, "disk_bytes", (int64_t)r->figures.bytes);
+    json_set_int(result, "data_bytes", (int64_t)r->figures.data_bytes);
+    json_set_int(result, "stored_bytes", (int64_t)r->figures.stored_bytes);
+    json_set_int(result, "body_gets", (int64_t)r->figures.body_gets);
+    return result;
+}
+
+static void restore_free(struct restore *r)
+{
+    const struct err err = r->err;
+    const enum exit_peer peer = r->peer;
+    struct job *job = r->job;
+    struct json *result = err.code == ERR_OK ? result_of(r) : NULL;
+
+    json_free(r->receipt);
+    if (r->data)
+        engine_data_give(r->data);
+    if (r->granted)
+        budget_give(job->engine->budget, r->need.bytes);
+    if (r->store)
+        store_free(r->store);
+    point_free(r->point);
+    restore_plan_fini(&r->plan);
+    ova_free(r->ova);
+    buf_fini(&r->rewritten);
+    xenapi_inventory_drop(r->target);
+    xenapi_inventory_drop(r->made);
+    if (r->pool)
+        pools_drop(r->pool);
+    if (r->vault)
+        vaults_drop(r->vault);
+    free(r->vm_name);
+    free(r->series);
+    free(r->disks);
+    job->state = NULL;
+    free(r);
+    job_finish(job, &err, peer, result);
+}
+
+void restore_end(struct restore *r)
+{
+    r->ending = true;
+    if (r->asking)
+        xenapi_inventory_cancel(r->asking);
+    if (r->fetching)
+        store_op_cancel(r->fetching);
+    if (r->asked && !r->granted &&
+        budget_withdraw(r->job->engine->budget, &r->need))
+        r->asked = false;
+    if (r->pipe)
+        restore_pipe_cancel(r->pipe);
+    if (r->import) {
+        xenapi_import_cancel(r->import);
+        if (!r->pipe && r->ticketed && !r->reported) {
+            r->reported = true;
+            xenapi_import_streamed(r->import, &r->err);
+        }
+    }
+    if (r->pipe || r->import || r->asking || r->fetching || r->calls ||
+        r->op || (r->asked && !r->granted))
+        return;
+    if (restore_pool_undo(r))
+        return;
+    restore_free(r);
+}
+
+static void on_imported(void *ctx, const struct err *err, const char *vm_ref)
+{
+    struct restore *r = ctx;
+
+    r->import = NULL;
+    if (vm_ref)
+        snprintf(r->vm_ref, sizeof(r->vm_ref), "%s", vm_ref);
+    if (err->code != ERR_OK || r->ending || r->err.code != ERR_OK) {
+        restore_fail(r, err, EXIT_PEER_POOL);
+        return;
+    }
+    job_stage(r->job, "network interfaces");
+    restore_pool_finish(r);
+}
+
+/* --- the pipe ------------------------------------------------------------ */
+
+static void on_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    struct restore *r = ctx;
+
+    job_progress(r->job, done, total);
+}
+
+static void on_piped(void *ctx, const struct err *err, uint64_t sent,
+                     const struct walk_figures *f)
+{
+    struct restore *r = ctx;
+
+    r->pipe = NULL;
+    r->sent = sent;
+    r->figures = *f;
+    job_progress(r->job, sent, sent);
+    if (r->import && r->ticketed && !r->reported) {
+        r->reported = true;
+        xenapi_import_streamed(r->import, err);
+    }
+    /* What is wrong with the vault is the cause of what the pool says. */
+    if (err->code == ERR_INTEGRITY || err->code == ERR_NOT_FOUND ||
+        err->code == ERR_KEY || !r->pool)
+        restore_fail(r, err, EXIT_PEER_STORE);
+    else if (r->ending)
+        restore_end(r);
+}
+
+static void start_pipe(struct restore *r, struct xenapi_ticket *ticket)
+{
+    struct restore_pipe_opts o = {
+        .engine = r->job->engine,
+        .vault = r->vault->vault,
+        .place = r->vault->place,
+        .point = r->point,
+        .point_name = r->point_name,
+        .raw = strcmp(json_text(json_get(r->job->params, "output"), ""),
+                      "raw") == 0,
+        .disks = r->disks,
+        .disk_count = r->disk_count,
+        .ova = (const char *)r->rewritten.data,
+        .ova_len = r->rewritten.len,
+        .sha1 = strcmp(json_text(json_get(r->job->params, "checksum"), ""),
+                       "sha1") == 0,
+        .ticket = ticket,
+        .stream = ticket ? NULL : r->job->stream,
+        .job_id = r->job->id,
+        .progress = on_progress,
+        .done = on_piped,
+        .ctx = r,
+    };
+    struct err err = {0};
+
+    job_stage(r->job, "transfer");
+    r->data = engine_data_take(r->job->engine);
+    o.data = r->data;
+    if (restore_pipe_start(&o, &r->pipe, &err) != ERR_OK)
+        restore_fail(r, &err, EXIT_PEER_NONE);
+}
+
+static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
+{
+    struct restore *r = ctx;
+
+    r->ticketed = true;
+    if (r->ending)
+        restore_end(r);
+    else
+        start_pipe(r, ticket);
+}
+
+static void on_noted(void *ctx, const struct err *err, int64_t row)
+{
+    struct restore *r = ctx;
+    char label[300];
+    const struct xenapi_import_opts o = {
+        .sr_uuid = r->plan.sr ? r->plan.sr->uuid : NULL,
+        .label = label,
+        .restore = r->plan.keep_uuid,
+        .ready = on_ticket,
+        .done = on_imported,
+        .ctx = r,
+    };
+    struct err why = {0};
+
+    r->calls--;
+    r->row = row;
+    if (err->code != ERR_OK || r->ending) {
+        job_note_close(r->job, row);
+        restore_fail(r, err, EXIT_PEER_NONE);
+        return;
+    }
+    snprintf(label, sizeof(label), "cairn restore of %s", r->vm_name);
+    if (xenapi_import_start(r->pool->session, &o, &r->import, &why) != ERR_OK)
+        restore_fail(r, &why, EXIT_PEER_POOL);
+}
+
+static void on_memory(struct budget_need *need)
+{
+    struct restore *r = (struct restore *)(void *)((char *)need -
+                            offsetof(struct restore, need));
+    const struct job_note note = {
+        .kind = "import",
+        .in_pool = true,
+        .ref = "",
+        .detail = r->vm_name,
+        .done = on_noted,
+        .ctx = r,
+    };
+
+    r->granted = true;
+    if (r->ending) {
+        restore_end(r);
+    } else if (r->pool) {
+        r->calls++;
+        job_note_open(r->job, &note);
+    } else {
+        start_pipe(r, NULL);
+    }
+}
+
+static void ask_memory(struct restore *r)
+{
+    r->need.tenant = (uint64_t)r->job->tenant_id;
+    r->need.bytes = RESTORE_PIPE_BYTES;
+    r->need.loop = r->job->engine->control;
+    r->need.granted = on_memory;
+    r->asked = true;
+    job_stage(r->job, "wait for memory");
+    budget_ask(r->job->engine->budget, &r->need);
+}
+
+/* --- the plan ------------------------------------------------------------ */
+
+static void draw(void *ctx, uint8_t *out, size_t len)
+{
+    struct restore *r = ctx;
+    struct err err = {0};
+
+    if (seal_key_random(out, len, &err) != ERR_OK)
+        err_keep(&r->err, &err);
+}
+
+static enum err_code rewrite(struct restore *r, struct err *err)
+{
+    const struct ova_pair pairs[] = {
+        {RESTORE_JOB_KEY, r->pool ? r->job->id : NULL},
+        {"cairn:gateway", r->pool ? r->job->engine->gateway : NULL},
+        {SERIES_KEY, r->series},
+    };
+    const struct ova_rewrite_opts o = {
+        .name = r->plan.name ? r->plan.name : r->vm_name,
+        /* An XVA for the user keeps the VM's own uuid and NICs: whoever
+         * imports it decides. */
+        .vm_uuid = r->plan.keep_uuid || !r->pool ? r->vm_uuid : NULL,
+        .keep_mac_seed = !r->pool || (r->plan.keep_uuid && r->plan.keep_mac),
+        .keep_nics = !r->pool,
+        .block_start = r->pool ? BLOCKED : NULL,
+        .other_config = pairs,
+        .other_config_count = BYTES_COUNT(pairs),
+        .random = draw,
+        .ctx = r,
+    };
+
+    buf_init(&r->rewritten, OVA_BYTES_MAX + MIB);
+    if (ova_rewrite(r->ova, &o, &r->rewritten, err) == ERR_OK)
+        *err = r->err; /* of draw() */
+    return err->code;
+}
+
+/* The disks in the order of ova.xml, each with its place in the point. */
+static enum err_code match_disks(struct restore *r, struct err *err)
+{
+    size_t n = ova_disk_count(r->ova);
+
+    r->disks = calloc(n ? n : 1, sizeof(*r->disks));
+    if (!r->disks)
+        return err_set(err, ERR_NOMEM, 0, "restore");
+    for (size_t i = 0; i < n; i++) {
+        const struct ova_disk *d = ova_disk(r->ova, i);
+        char position[16];
+        size_t k = 0;
+
+        while (k < r->point->disks &&
+               strcmp(restore_position(&r->point->disk[k], position),
+                      d->userdevice) != 0)
+            k++;
+        if (k == r->point->disks || strlen(d->id) >= sizeof(r->disks[i].id))
+            return err_set(err, ERR_INTEGRITY, 0,
+                           "point %s: ova.xml has a disk at '%s', which the "
+                           "point has not", r->job->point, d->userdevice);
+        snprintf(r->disks[i].id, sizeof(r->disks[i].id), "%s", d->id);
+        r->disks[i].disk = k;
+    }
+    r->disk_count = n;
+    return ERR_OK;
+}
+
+static void on_target(void *ctx, const struct err *err,
+                      struct xenapi_inventory *inventory)
+{
+    struct restore *r = ctx;
+    struct restore_plan_opts o = {
+        .ova = r->ova,
+        .target = inventory,
+        .vm_uuid = r->vm_uuid,
+        .params = r->job->params,
+        .data_bytes = restore_pipe_data_bytes(r->point),
+    };
+    struct err why = {0};
+
+    r->asking = NULL;
+    r->target = inventory;
+    if (err->code != ERR_OK || r->ending) {
+        restore_fail(r, err, EXIT_PEER_POOL);
+        return;
+    }
+    if (restore_plan_make(&o, &r->plan, &why) != ERR_OK ||
+        rewrite(r, &why) != ERR_OK) {
+        restore_fail(r, &why, EXIT_PEER_POOL);
+        return;
+    }
+    if (r->plan.dry_run) {
+        r->receipt = restore_plan_json(&r->plan, r->ova);
+        json_set_bool(r->receipt, "dry_run", true);
+        restore_end(r);
+        return;
+    }
+    ask_memory(r);
+}
+
+static enum err_code prepare_stream(struct restore *r, struct err *err)
+{
+    const struct json *p = r->job->params;
+    int64_t position = json_int(json_get(p, "disk"), -1);
+
+    if (strcmp(json_text(json_get(p, "output"), ""), "raw") != 0) {
+        if (match_disks(r, err) != ERR_OK)
+            return err->code;
+        return rewrite(r, err);
+    }
+    r->disks = calloc(1, sizeof(*r->disks));
+    if (!r->disks)
+        return err_set(err, ERR_NOMEM, 0, "restore");
+    r->disk_count = 1;
+    for (size_t k = 0; k < r->point->disks; k++) {
+        if (r->point->disk[k].position != position)
+            continue;
+        r->disks[0].disk = k;
+        return ERR_OK;
+    }
+    return err_set(err, ERR_NOT_FOUND, 0, "the point has no disk %jd",
+                   (intmax_t)position);
+}
+
+/* --- the point ----------------------------------------------------------- */
+
+static enum err_code read_point(struct restore *r, struct err *err)
+{
+    const struct keyring *keys = vault_keys(r->vault->vault);
+    const struct point *p = r->point;
+    struct buf ova;
+
+    r->vm_name = strndup(p->name.len ? (const char *)p->name.data : "restored",
+                         p->name.len ? p->name.len : 8);
+    r->series = strndup((const char *)p->series.data, p->series.len);
+    if (!r->vm_name || !r->series)
+        return err_set(err, ERR_NOMEM, 0, "restore");
+    parse_uuid_text(&p->vm, r->vm_uuid);
+    job_name(r->job, r->vm_name);
+    if (strcmp(json_text(json_get(r->job->params, "output"), ""), "raw") == 0)
+        return ERR_OK;
+    buf_init_secret(&ova, POINT_METADATA_MAX);
+    if (point_metadata(keys, r->point_name, p, &ova, err) == ERR_OK)
+        ova_parse(ova.data, ova.len, &r->ova, err);
+    buf_fini(&ova);
+    return err->code;
+}
+
+static void on_point(void *ctx, const struct err *err, struct point *take,
+                     const uint8_t sha256[32])
+{
+    struct restore *r = ctx;
+    const struct xenapi_inventory_opts ask = {.done = on_target, .ctx = r};
+    struct err why = *err;
+
+    r->fetching = NULL;
+    r->point = take;
+    if (why.code == ERR_OK && memcmp(sha256, r->witness, 32) != 0)
+        err_set(&why, ERR_INTEGRITY, 0, "point %s is not the one that was "
+                "written: its SHA-256 differs", r->job->point);
+    if (why.code != ERR_OK || r->ending) {
+        restore_fail(r, &why, EXIT_PEER_STORE);
+        return;
+    }
+    if (read_point(r, &why) != ERR_OK ||
+        (r->pool ? match_disks(r, &why) : prepare_stream(r, &why)) != ERR_OK)
+        restore_fail(r, &why, EXIT_PEER_STORE);
+    else if (!r->pool)
+        ask_memory(r);
+    else if (xenapi_inventory_start(r->pool->session, &ask, &r->asking,
+                                    &why) != ERR_OK)
+        restore_fail(r, &why, EXIT_PEER_POOL);
+}
+
+static enum err_code run_find(struct catalog_call *call, struct catalog *c,
+                              struct err *err)
+{
+    struct restore *r = (struct restore *)(void *)((char *)call -
+                            offsetof(struct restore, call));
+    const struct catalog_point_filter within = {
+        .tenant_id = r->job->tenant_id,
+        .vault_id = r->vault->id,
+    };
+    struct catalog_point p = {0};
+
+    if (catalog_point_get(c, &within, r->job->point, &p, err) != ERR_OK)
+        return err->code;
+    if (strlen(p.name) >= sizeof(r->point_name))
+        err_set(err, ERR_INTEGRITY, 0, "point name '%s'", p.name);
+    snprintf(r->point_name, sizeof(r->point_name), "%s", p.name);
+    memcpy(r->witness, p.sha256, sizeof(r->witness));
+    catalog_point_fini(&p);
+    return err->code;
+}
+
+static void on_found(struct catalog_call *call, const struct err *err)
+{
+    struct restore *r = (struct restore *)(void *)((char *)call -
+                            offsetof(struct restore, call));
+    struct err why = *err;
+
+    r->calls--;
+    if (why.code == ERR_OK && !r->ending &&
+        vaults_store(r->vault, &r->store, &why) == ERR_OK &&
+        points_fetch(r->store, vault_keys(r->vault->vault), r->point_name,
+                     on_point, r, &r->fetching, &why) == ERR_OK)
+        return;
+    restore_fail(r, &why, EXIT_PEER_STORE);
+}
+
+static void on_tidy(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+    const struct err cancelled = {.code = ERR_CANCELLED, .text = "cancelled"};
+
+    r->calls--;
+    if (err->code != ERR_OK) {
+        restore_fail(r, err, EXIT_PEER_POOL);
+    } else if (r->ending || job_is_cancelled(r->job)) {
+        restore_fail(r, &cancelled, EXIT_PEER_NONE);
+    } else {
+        job_stage(r->job, "prepare");
+        r->calls++;
+        r->call.run = run_find;
+        r->call.done = on_found;
+        catalog_call_start(r->job->engine->catalog, &r->call);
+    }
+}
+
+static void on_pool(void *ctx, const struct err *err, struct pools_hold *hold)
+{
+    struct restore *r = ctx;
+
+    r->pool = hold;
+    if (err->code != ERR_OK || r->ending) {
+        r->calls--;
+        restore_fail(r, err, EXIT_PEER_POOL);
+        return;
+    }
+    job_tidy(r->job, r->pool, r->vault, on_tidy, r);
+}
+
+static void on_vault(void *ctx, const struct err *err,
+                     struct vaults_hold *hold)
+{
+    struct restore *r = ctx;
+
+    r->vault = hold;
+    if (err->code != ERR_OK || r->ending) {
+        r->calls--;
+        restore_fail(r, err, EXIT_PEER_STORE);
+    } else if (r->job->pool_id) {
+        pools_take(r->job->engine->pools, r->job->pool_id,
+                   r->job->attempt > 1, on_pool, r);
+    } else {
+        job_tidy(r->job, NULL, r->vault, on_tidy, r);
+    }
+}
+
+static void restore_start(struct job *job)
+{
+    struct restore *r = calloc(1, sizeof(*r));
+
+    if (!r) {
+        const struct err err = {.code = ERR_NOMEM, .text = "no memory"};
+
+        job_finish(job, &err, EXIT_PEER_NONE, NULL);
+        return;
+    }
+    r->job = job;
+    job->state = r;
+    r->calls++;
+    vaults_take(job->engine->vaults, job->vault_id, on_vault, r);
+}
+
+static void restore_cancel(struct job *job)
+{
+    const struct err err = {.code = ERR_CANCELLED, .text = "cancelled"};
+    struct restore *r = job->state;
+
+    if (r->finished)
+        return; /* it is the user's VM by now */
+    restore_fail(r, &err, EXIT_PEER_NONE);
+}
+
+const struct job_kind job_kind_restore = {
+    .name = "restore",
+    .start = restore_start,
+    .cancel = restore_cancel,
+};

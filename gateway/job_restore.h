@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway/job_restore.h - what job_restore.c (from the point to the transfer)
+ * and job_restore_pool.c (what is done in the pool after it) share and nobody
+ * else sees. Control loop.
+ */
+#ifndef CAIRN_GATEWAY_JOB_RESTORE_H
+#define CAIRN_GATEWAY_JOB_RESTORE_H
+
+#include "base/buf.h"
+#include "gateway/job.h"
+#include "gateway/pools.h"
+#include "gateway/restore_pipe.h"
+#include "gateway/restore_plan.h"
+#include "gateway/vaults.h"
+#include "vault/point.h"
+#include "xenapi/xenapi_call.h"
+#include "xenapi/xenapi_import.h"
+#include "xenapi/xenapi_vm.h"
+
+/* other_config of a VM that is not finished yet: the job's id. */
+#define RESTORE_JOB_KEY "cairn:job"
+
+struct restore {
+    struct job *job;
+    struct vaults_hold *vault;
+    struct pools_hold *pool; /* NULL: to a client */
+    struct catalog_call call;
+    char point_name[NAME_POINT_BYTES + 1];
+    uint8_t witness[32];
+    struct store *store;
+    struct store_op *fetching;
+    struct point *point;
+    struct ova *ova;
+    char *vm_name, *series;
+    char vm_uuid[37];
+    struct xenapi_inventory_op *asking;
+    struct xenapi_inventory *target, *made;
+    struct restore_plan plan;
+    struct buf rewritten;
+    struct restore_pipe_disk *disks;
+    size_t disk_count;
+    struct budget_need need;
+    bool asked, granted;
+    int64_t row;
+    struct data_loop *data;
+    struct restore_pipe *pipe;
+    struct xenapi_import *import;
+    bool ticketed, reported;
+    char vm_ref[XENAPI_REF_MAX]; /* made, and not finished yet: ours */
+    struct xenapi_vm_op *op;     /* NIC, mark, release or removal */
+    size_t nic;                  /* that comes next */
+    struct json *receipt;
+    bool ending, undone, finished;
+    unsigned calls;
+    uint64_t sent;
+    struct walk_figures figures;
+    struct err err;
+    enum exit_peer peer;
+};
+
+/* Look what is still under way, and end when nothing is. */
+void restore_end(struct restore *r);
+/* Keep the first failure, then restore_end(). */
+void restore_fail(struct restore *r, const struct err *err,
+                  enum exit_peer peer);
+
+/* A disk's position as userdevices are written. Returns out. */
+const char *restore_position(const struct point_disk *d, char out[16]);
+
+/* NICs from r->nic on, receipt, mark off, start; ends in restore_end(). */
+void restore_pool_finish(struct restore *r);
+
+/* Remove what was made and will not be finished; true: restore_end() comes when
+ * it is gone. */
+bool restore_pool_undo(struct restore *r);
+
+#endif

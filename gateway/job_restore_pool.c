@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/job_restore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+/* --- undoing ------------------------------------------------------------- */
+
+static void on_made_removed(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+
+    r->op = NULL;
+    if (err->code == ERR_OK)
+        job_note_close(r->job, r->row);
+    else
+        job_warn(r->job, "the half-restored VM could not be removed: %s",
+                 err->text);
+    restore_end(r);
+}
+
+static void on_swept(void *ctx, const struct err *err, size_t removed)
+{
+    on_made_removed(ctx, err);
+}
+
+/* Whatever was made and will not be finished; true while it is removed. */
+bool restore_pool_undo(struct restore *r)
+{
+    const struct xenapi_vm_remove_opts o = {
+        .ref = r->vm_ref,
+        .guard_key = RESTORE_JOB_KEY,
+        .guard_value = r->job->id,
+        .done = on_made_removed,
+        .ctx = r,
+    };
+    const struct xenapi_vm_sweep_opts sweep = {
+        .key = RESTORE_JOB_KEY,
+        .value = r->job->id,
+        .done = on_swept,
+        .ctx = r,
+    };
+    struct err err = {0};
+    enum err_code rc;
+
+    if (r->err.code == ERR_OK || !r->row || r->finished || r->undone)
+        return false;
+    r->undone = true;
+    job_stage(r->job, "remove what was made");
+    /* Without a VM's name the pool says that it has removed what there was;
+     * it is asked all the same. */
+    rc = r->vm_ref[0]
+             ? xenapi_vm_remove(r->pool->session, &o, &r->op, &err)
+             : xenapi_vm_sweep(r->pool->session, &sweep, &r->op, &err);
+    if (rc != ERR_OK)
+        job_warn(r->job, "the half-restored VM could not be removed: %s",
+                 err.text);
+    return rc == ERR_OK;
+}
+
+/* --- after the import ---------------------------------------------------- */
+
+static void on_released(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+
+    r->op = NULL;
+    if (err->code != ERR_OK)
+        job_warn(r->job, "the VM is restored, but: %s", err->text);
+    restore_end(r);
+}
+
+static void on_unmarked(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+    const struct xenapi_vm_release_opts o = {
+        .ref = r->vm_ref,
+        .start = r->plan.start,
+        .done = on_released,
+        .ctx = r,
+    };
+    struct err why = {0};
+
+    r->op = NULL;
+    if (err->code != ERR_OK || r->ending) {
+        restore_fail(r, err, EXIT_PEER_POOL);
+        return;
+    }
+    /* From here on it is the user's VM, and nobody may take it away. */
+    job_note_close(r->job, r->row);
+    r->finished = true;
+    if (xenapi_vm_release(r->pool->session, &o, &r->op, &why) != ERR_OK) {
+        job_warn(r->job, "the VM is restored, but: %s", why.text);
+        r->vm_ref[0] = 0;
+        restore_end(r);
+        return;
+    }
+    r->vm_ref[0] = 0;
+}
+
+/* What became of what: by device, since names may occur twice. */
+static struct json *receipt_of(const struct restore *r)
+{
+    const struct xenapi_vm *vm = &r->made->vms[0];
+    struct json *all = json_new_object();
+    struct json *pair = json_new_object();
+    struct json *disks = json_new_array();
+    struct json *nics = json_new_array();
+    char position[16], uuid[37];
+
+    json_set_text(pair, "old", r->vm_uuid);
+    json_set_text(pair, "new", vm->uuid);
+    json_set_text(pair, "name", vm->name);
+    json_set(all, "vm", pair);
+    for (size_t i = 0; i < vm->disk_count; i++) {
+        struct json *one = json_new_object();
+
+        json_set_text(one, "disk", vm->disks[i].userdevice);
+        for (size_t k = 0; k < r->point->disks; k++) {
+            if (strcmp(restore_position(&r->point->disk[k], position),
+                       vm->disks[i].userdevice) != 0)
+                continue;
+            parse_uuid_text(&r->point->disk[k].vdi, uuid);
+            json_set_text(one, "old", uuid);
+        }
+        json_set_text(one, "new", vm->disks[i].vdi_uuid);
+        json_set_text(one, "sr", vm->disks[i].sr ? vm->disks[i].sr->name : "");
+        json_append(disks, one);
+    }
+    for (size_t i = 0; i < vm->nic_count; i++) {
+        struct json *one = json_new_object();
+        const struct xenapi_nic *n = &vm->nics[i];
+
+        json_set_text(one, "nic", n->device);
+        for (size_t k = 0; k < r->plan.nic_count; k++)
+            if (strcmp(r->plan.nics[k].nic->device, n->device) == 0)
+                json_set_text(one, "old_mac", r->plan.nics[k].nic->mac);
+        json_set_text(one, "new", n->uuid);
+        json_set_text(one, "mac", n->mac);
+        json_set_text(one, "network", n->network ? n->network->name : "");
+        json_append(nics, one);
+    }
+    json_set(all, "disks", disks);
+    if (!json_set(all, "nics", nics)) {
+        json_free(all);
+        return NULL;
+    }
+    return all;
+}
+
+static void on_made(void *ctx, const struct err *err,
+                    struct xenapi_inventory *inventory)
+{
+    struct restore *r = ctx;
+    const struct xenapi_vm_mark_opts o = {
+        .ref = r->vm_ref,
+        .key = RESTORE_JOB_KEY,
+        .done = on_unmarked,
+        .ctx = r,
+    };
+    const struct err memory = {.code = ERR_NOMEM, .text = "no memory"};
+    struct err why = {0};
+
+    r->asking = NULL;
+    r->made = inventory;
+    if (err->code != ERR_OK || r->ending) {
+        restore_fail(r, err, EXIT_PEER_POOL);
+        return;
+    }
+    r->receipt = receipt_of(r);
+    if (ova_vm(r->ova)->has_vtpm)
+        job_warn(r->job, "the VM has a vTPM: its state is that of the last "
+                 "shutdown before the backup");
+    if (!r->receipt)
+        restore_fail(r, &memory, EXIT_PEER_NONE);
+    else if (xenapi_vm_mark(r->pool->session, &o, &r->op, &why) != ERR_OK)
+        restore_fail(r, &why, EXIT_PEER_POOL);
+}
+
+
+
+static void on_nic(void *ctx, const struct err *err, const char *vif_ref)
+{
+    struct restore *r = ctx;
+
+    r->op = NULL;
+    if (err->code != ERR_OK || r->ending) {
+        restore_fail(r, err, EXIT_PEER_POOL);
+        return;
+    }
+    r->nic++;
+    restore_pool_finish(r);
+}
+
+void restore_pool_finish(struct restore *r)
+{
+    const struct xenapi_inventory_opts ask = {
+        .vm_ref = r->vm_ref,
+        .done = on_made,
+        .ctx = r,
+    };
+    struct xenapi_vm_nic_opts o = {.vm_ref = r->vm_ref, .done = on_nic};
+    struct err err = {0};
+    enum err_code rc;
+
+    o.ctx = r;
+    while (r->nic < r->plan.nic_count && !r->plan.nics[r->nic].network)
+        r->nic++;
+    if (r->nic < r->plan.nic_count) {
+        const struct restore_plan_nic *n = &r->plan.nics[r->nic];
+
+        o.network_ref = n->network->ref;
+        o.device = n->nic->device;
+        o.mac = r->plan.keep_mac ? n->nic->mac : NULL;
+        o.mtu = n->nic->mtu;
+        o.record = n->nic->record;
+        rc = xenapi_vm_nic(r->pool->session, &o, &r->op, &err);
+    } else {
+        rc = xenapi_inventory_start(r->pool->session, &ask, &r->asking, &err);
+    }
+    if (rc != ERR_OK)
+        restore_fail(r, &err, EXIT_PEER_POOL);
+}
