@@ -10,7 +10,8 @@
 
 #include "loop/loop.h"
 
-#define WORKER_NICE 5
+#define WORKER_NICER 5 /* than who started the process */
+#define NICEST 19
 
 unsigned work_setup(void)
 {
@@ -26,13 +27,15 @@ unsigned work_setup(void)
 static void settle_in(void)
 {
     static _Thread_local bool settled;
+    int nicer;
 
     if (settled)
         return;
     settled = true;
     pthread_setname_np(pthread_self(), "worker");
+    nicer = getpriority(PRIO_PROCESS, 0) + WORKER_NICER;
     /* Linux: of this thread alone. A refusal costs politeness only. */
-    (void)setpriority(PRIO_PROCESS, 0, WORKER_NICE);
+    (void)setpriority(PRIO_PROCESS, 0, nicer > NICEST ? NICEST : nicer);
 }
 
 static void on_run(uv_work_t *req)
