@@ -225,7 +225,8 @@ def check_headers(tree, cc):
     flags = subprocess.run(["pkg-config", "--cflags"] + PACKAGES.split(),
                            check=True, text=True, stdout=subprocess.PIPE)
     command = shlex.split(cc) + [
-        "-std=c17", "-D_GNU_SOURCE", '-DCAIRN_VERSION="0"', "-Wall", "-Wextra",
+        "-std=c17", "-D_GNU_SOURCE", '-DCAIRN_VERSION="0"', '-DCAIRN_TEST_DATA="tests/data"',
+        "-Wall", "-Wextra",
         "-Wstrict-prototypes", "-Wno-unused-parameter", "-Werror",
         "-fsyntax-only", "-I.", "-Itests/unit", "-Itests/sim", "-include",
         "base/banned.h", "-x", "c"] + shlex.split(flags.stdout)
