@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tests/sim/sim_sr.h - storage repositories: what they hold, what is left.
+ *
+ * Thick ones (lvm*) charge the virtual size of each disk and snapshot, thin
+ * ones what is allocated. With the pool's lock.
+ */
+#ifndef CAIRN_SIM_SR_H
+#define CAIRN_SIM_SR_H
+
+#include "tests/sim/sim_call.h"
+
+/* An SR's `extra`. */
+struct sim_sr {
+    bool thick;
+    int64_t used;   /* by others */
+    uint64_t round; /* virtual sizes are multiples of it */
+};
+
+/* Fill in a new SR object for its type. */
+void sim_sr_setup(struct sim_object *sr, const char *type);
+
+/* Compute utilisation of the SR and its VDIs anew. */
+void sim_sr_update(struct sim_pool *pool, struct sim_object *sr);
+
+/* May a disk of this virtual size be made (thick), or so many bytes be written
+ * (thin)? Otherwise and by the fault sr_full: false. */
+bool sim_sr_room_for_disk(struct sim_pool *pool, struct sim_object *sr,
+                          uint64_t size);
+bool sim_sr_room_for_data(struct sim_pool *pool, struct sim_object *sr,
+                          uint64_t bytes);
+uint64_t sim_sr_round(const struct sim_object *sr, uint64_t size);
+/* SR_BACKEND_FAILURE_44 as the back ends say it. */
+struct sim_value *sim_sr_full_error(void);
+
+#endif
