@@ -28,13 +28,15 @@ struct http_server_opts {
     const char *cert_pem;  /* TCP needs both; file contents */
     const char *key_pem;
     size_t body_max;       /* larger request bodies: 413 */
-    unsigned connections_max;
+    unsigned connections_max; /* on TCP one address gets half of them */
     uint64_t idle_ms;      /* a silent connection is closed */
     /* The request is whole. Answer now or later with exactly one
-     * http_call_answer() or http_call_stream(). */
+     * http_call_answer() or http_call_stream(). What has no sensible target
+     * (400) or too large a body is refused without asking. */
     void (*on_call)(void *ctx, struct http_call *call);
     /* The client went away before the answer was complete, or the answer is
-     * out: the call is gone when this returns. Once per on_call(). */
+     * out: the call is gone when this returns. Once per on_call(). Nobody looks
+     * at a client that waits: its going is seen when something is sent. */
     void (*on_gone)(void *ctx, struct http_call *call, bool complete);
     void *ctx;
 };
@@ -43,7 +45,8 @@ struct http_server_opts {
 enum err_code http_server_new(struct loop *loop,
                               const struct http_server_opts *opts,
                               struct http_server **out, struct err *err);
-/* Ends all calls (on_gone() for each), closes, then is gone. */
+/* Ends all calls (on_gone() for each), closes, then is gone. Not from inside
+ * one of its callbacks. */
 void http_server_free(struct http_server *s);
 /* The port that was bound (TCP), 0 for a unix socket. */
 unsigned http_server_port(const struct http_server *s);
@@ -61,7 +64,8 @@ const uint8_t *http_call_body(const struct http_call *c, size_t *len);
 void http_call_set_user(struct http_call *c, void *user);
 void *http_call_user(const struct http_call *c);
 
-/* Copies everything. */
+/* Copies everything. A header's name is a token; a value with control
+ * characters, and lack of memory, break the connection off. */
 void http_call_answer(struct http_call *c, int status,
                       const struct http_header *headers, size_t header_count,
                       const void *body, size_t len);
@@ -74,7 +78,8 @@ void http_call_answer(struct http_call *c, int status,
 void http_call_stream(struct http_call *c, int status,
                       const struct http_header *headers, size_t header_count,
                       int64_t length, void (*drained)(void *ctx), void *ctx);
-/* Copies; false: 1 MiB is waiting already, nothing was taken. */
+/* Copies; false: 1 MiB is waiting already, nothing was taken. Never false when
+ * nothing waits, nor when the client is gone. */
 bool http_call_write(struct http_call *c, const void *data, size_t len);
 /* complete false: break the connection off, so that the client cannot take
  * the part for the whole. */
