@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "s3/s3_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "s3/s3_client_inner.h"
+
+#define PAGE_MAX 1000
+#define PARAMS_MAX 7
+
+struct s3_list {
+    struct s3_client *client;
+    struct s3_request *request;
+    struct s3_list_opts o;
+    bool cancelled, in_page;
+    struct s3_object_info info;
+    char prefix[S3_XML_KEY_MAX];
+    char start_after[S3_XML_KEY_MAX];
+    char last[S3_XML_KEY_MAX]; /* the last key that was given out */
+    char next_key[S3_XML_KEY_MAX];
+    char next[S3_XML_ID_MAX]; /* token, or upload id marker */
+    char page[12];
+};
+
+static enum err_code ask(struct s3_list *l, struct err *err);
+
+static void finish(struct s3_list *l, const struct err *err)
+{
+    static const struct s3_object_info nothing;
+
+    l->o.done(l->o.ctx, err, err->code == ERR_OK ? &l->info : &nothing);
+    free(l);
+}
+
+/* Keys must rise; uploads of one key may be several. */
+static bool in_order(struct s3_list *l, const char *key)
+{
+    int way = strcmp(key, l->last);
+    bool ok = way > 0 || (way == 0 && l->o.on_upload);
+
+    if (strlen(key) < sizeof(l->last))
+        memcpy(l->last, key, strlen(key) + 1);
+    return ok && strncmp(key, l->prefix, strlen(l->prefix)) == 0;
+}
+
+struct page {
+    struct s3_list *list;
+    bool disorder;
+};
+
+static bool on_object(void *ctx, const struct s3_xml_object *o)
+{
+    struct page *p = ctx;
+
+    p->disorder = !in_order(p->list, o->key);
+    return !p->disorder && !p->list->cancelled &&
+           p->list->o.on_object(p->list->o.ctx, o) && !p->list->cancelled;
+}
+
+static bool on_upload(void *ctx, const struct s3_xml_upload *u)
+{
+    struct page *p = ctx;
+
+    p->disorder = !in_order(p->list, u->key);
+    return !p->disorder && !p->list->cancelled &&
+           p->list->o.on_upload(p->list->o.ctx, u) && !p->list->cancelled;
+}
+
+/* Give the page's entries out; *more: there is another. */
+static enum err_code read_page(struct s3_list *l, const struct s3_answer *a,
+                               bool *more, struct err *err)
+{
+    struct page p = {.list = l};
+    char next_key[S3_XML_KEY_MAX] = "", next[S3_XML_ID_MAX] = "";
+    enum err_code rc;
+
+    l->in_page = true;
+    if (l->o.on_object)
+        rc = s3_xml_list(a->body, a->len, on_object, &p, next, err);
+    else
+        rc = s3_xml_list_uploads(a->body, a->len, on_upload, &p, next_key, next,
+                                 err);
+    l->in_page = false;
+    if (p.disorder)
+        return err_set(err, ERR_PROTOCOL, a->status,
+                       "the listing is not in order at \"%.200s\"", l->last);
+    if (rc != ERR_OK)
+        return rc;
+    *more = next[0] || next_key[0];
+    if (*more && strcmp(next, l->next) == 0 &&
+        strcmp(next_key, l->next_key) == 0)
+        return err_set(err, ERR_PROTOCOL, a->status,
+                       "the listing goes in circles");
+    memcpy(l->next, next, sizeof(next));
+    memcpy(l->next_key, next_key, sizeof(next_key));
+    return ERR_OK;
+}
+
+static void on_page(void *ctx, const struct err *err, const struct s3_answer *a)
+{
+    struct s3_list *l = ctx;
+    struct err e = *err;
+    bool more = false;
+
+    l->request = NULL;
+    if (e.code == ERR_OK) {
+        s3_object_read_info(a->head, &l->info);
+        if (read_page(l, a, &more, &e) != ERR_OK)
+            err_context(&e, "%s: list \"%s\"", s3_client_name(l->client),
+                        l->prefix);
+        else if (more && ask(l, &e) == ERR_OK)
+            return;
+    }
+    finish(l, &e);
+}
+
+static enum err_code ask(struct s3_list *l, struct err *err)
+{
+    struct s3_sign_param q[PARAMS_MAX];
+    struct s3_request_opts r = {.method = "GET",
+                                .what = "list",
+                                .query = q,
+                                .keep_max = S3_XML_PAGE_MAX,
+                                .verdict_in_body = true,
+                                .listing = true,
+                                .done = on_page,
+                                .ctx = l};
+    size_t n = 0;
+
+    q[n++] = (struct s3_sign_param){"encoding-type", "url"};
+    q[n++] = (struct s3_sign_param){"prefix", l->prefix};
+    if (l->o.on_object) {
+        q[n++] = (struct s3_sign_param){"list-type", "2"};
+        q[n++] = (struct s3_sign_param){"max-keys", l->page};
+        if (l->next[0])
+            q[n++] = (struct s3_sign_param){"continuation-token", l->next};
+        else if (l->start_after[0])
+            q[n++] = (struct s3_sign_param){"start-after", l->start_after};
+    } else {
+        q[n++] = (struct s3_sign_param){"uploads", NULL};
+        q[n++] = (struct s3_sign_param){"max-uploads", l->page};
+        if (l->next_key[0])
+            q[n++] = (struct s3_sign_param){"key-marker", l->next_key};
+        if (l->next[0])
+            q[n++] = (struct s3_sign_param){"upload-id-marker", l->next};
+    }
+    r.params = n;
+    return s3_request_start(l->client, &r, &l->request, err);
+}
+
+enum err_code s3_list_start(struct s3_client *c,
+                            const struct s3_list_opts *opts,
+                            struct s3_list **out, struct err *err)
+{
+    const char *after = opts->start_after ? opts->start_after : "";
+    struct s3_list *l;
+    enum err_code rc;
+
+    if (strlen(opts->prefix) >= S3_XML_KEY_MAX ||
+        strlen(after) >= S3_XML_KEY_MAX || opts->page > PAGE_MAX)
+        return err_set(err, ERR_ARGUMENT, 0, "%s: list: too long",
+                       s3_client_name(c));
+    l = calloc(1, sizeof(*l));
+    if (!l)
+        return err_set(err, ERR_NOMEM, 0, "%s: list", s3_client_name(c));
+    l->client = c;
+    l->o = *opts;
+    snprintf(l->prefix, sizeof(l->prefix), "%s", opts->prefix);
+    snprintf(l->start_after, sizeof(l->start_after), "%s", after);
+    snprintf(l->last, sizeof(l->last), "%s", after);
+    snprintf(l->page, sizeof(l->page), "%u",
+             opts->page ? opts->page : PAGE_MAX);
+    rc = ask(l, err);
+    if (rc != ERR_OK) {
+        free(l);
+        return rc;
+    }
+    *out = l;
+    return ERR_OK;
+}
+
+void s3_list_cancel(struct s3_list *l)
+{
+    l->cancelled = true;
+    if (l->request && !l->in_page)
+        s3_request_cancel(l->request);
+}
