@@ -10,6 +10,7 @@
 #define CAIRN_GATEWAY_PLACE_H
 
 #include "base/err.h"
+#include "crypto/seal_suite.h"
 #include "loop/lane.h"
 #include "loop/loop.h"
 #include "net/http_client.h"
@@ -24,6 +25,7 @@ struct place_opts {
     const char *ca_pem;      /* "": the system's CAs */
     const char *credentials; /* credentials file's text; "" */
     uint64_t request_ms;     /* deadline of one store request */
+    const struct seal_suite *suite; /* outlives the place */
 };
 
 /* ERR_ARGUMENT (what is wrong with the URL), ERR_NOMEM, ERR_IO. */
@@ -41,7 +43,13 @@ enum err_code place_store(struct place *p, struct loop *loop,
 /* "file:///srv/x", "s3://bucket/prefix at endpoint": for messages. */
 const char *place_text(const struct place *p);
 
-/* Whether the configuration's allowed_locations permit it (empty: all). */
+bool place_is_s3(const struct place *p);
+
+/*
+ * Whether the configuration's allowed_locations permit it (empty: all). Each
+ * word is a URL whose paths below it are allowed, or with a '*' at its end a
+ * mere prefix; "@ENDPOINT" behind it allows it at that endpoint alone.
+ */
 bool place_allowed(const char *allowed, const char *url, const char *endpoint);
 
 #endif

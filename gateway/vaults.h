@@ -38,6 +38,8 @@ typedef void vaults_hold_fn(void *ctx, const struct err *err,
 enum err_code vaults_new(struct engine *e, struct vaults **out,
                          struct err *err);
 
+struct engine *vaults_engine(struct vaults *v);
+
 /* All holds must be back. closed() comes later, when indexes and lanes are
  * closed; then it is gone. */
 void vaults_close(struct vaults *v, void (*closed)(void *ctx), void *ctx);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway/vaults_task.h - one thing that the API asks of a vault: its row,
+ * credentials and state read from the catalog, a store made, a step taken, the
+ * answer given. Shared by the vaults_*.c files. Control loop.
+ */
+#ifndef CAIRN_GATEWAY_VAULTS_TASK_H
+#define CAIRN_GATEWAY_VAULTS_TASK_H
+
+#include "gateway/vaults.h"
+#include "tenants/catalog_vault.h"
+#include "vault/identity.h"
+#include "vault/writer.h"
+
+struct vaults_task {
+    struct engine *engine;
+    struct catalog_call call;
+    int64_t id;
+    struct catalog_vault row;
+    struct buf credentials;
+    struct identity identity;
+    bool has_identity;
+    struct writer *writer; /* NULL: none is kept */
+    struct place *place;
+    struct store *store;   /* of the control loop */
+    char *text, *more;     /* key file, public key, vault id: the step's */
+    void (*step)(struct vaults_task *t); /* all of this is there */
+    /* To be put into the catalog by vaults_task_keep(). */
+    struct buf new_identity, new_writer; /* empty: none */
+    enum catalog_vault_state new_state;
+    char new_id[33], new_public[IDENTITY_PUBLIC_TEXT];
+    bool proved;
+    void (*kept)(struct vaults_task *t, const struct err *err);
+    uint64_t count;
+    struct json *answer;
+    struct err err;
+    api_json_done_fn *done;
+    void *ctx;
+};
+
+/* Read what there is, then step(). Never fails: the answer says. */
+void vaults_task_start(struct engine *e, int64_t vault, const char *text,
+                       const char *more, void (*step)(struct vaults_task *t),
+                       api_json_done_fn *done, void *ctx);
+
+/* Write new_* and the state into the catalog, then kept(). */
+void vaults_task_keep(struct vaults_task *t,
+                      void (*kept)(struct vaults_task *t,
+                                   const struct err *err));
+
+/* Answer (t->answer, taken) or fail (err, kept when it is the first), and be
+ * gone. */
+void vaults_task_end(struct vaults_task *t, const struct err *err);
+
+/* The functions of struct api_backend in other files. */
+void vaults_create(void *ctx, int64_t vault, api_json_done_fn *done,
+                   void *done_ctx);
+void vaults_open_existing(void *ctx, const struct api_vault_open *open,
+                          api_json_done_fn *done, void *done_ctx);
+void vaults_test(void *ctx, int64_t vault, api_json_done_fn *done,
+                 void *done_ctx);
+void vaults_key_list(void *ctx, int64_t vault, api_json_done_fn *done,
+                     void *done_ctx);
+void vaults_key_test(void *ctx, int64_t vault, const char *key_file,
+                     api_json_done_fn *done, void *done_ctx);
+void vaults_key_grant(void *ctx, int64_t vault, const char *public_key,
+                      api_json_done_fn *done, void *done_ctx);
+void vaults_key_export(void *ctx, int64_t vault, api_json_done_fn *done,
+                       void *done_ctx);
+
+/* Something asynchronous began or is over: vaults_close() waits for it. */
+void vaults_busy(struct vaults *v);
+void vaults_idle(struct vaults *v);
+
+#endif
