@@ -8,6 +8,7 @@
 
 #include <libxml/parser.h>
 #include <libxml/parserInternals.h>
+#include <libxml/tree.h>
 #include <libxml/xmlerror.h>
 
 #include "base/bytes.h"
@@ -200,6 +201,8 @@ static enum err_code run(struct parse *p, const void *text, size_t len)
         err_set(&p->err, ERR_PROTOCOL, 0, "XML: not well-formed");
     p->doc->names = p->ctxt->dict;
     xmlDictReference(p->doc->names);
+    /* libxml2 keeps declared entities in a document, even for us. */
+    xmlFreeDoc(p->ctxt->myDoc);
     xmlFreeParserCtxt(p->ctxt);
     return p->err.code;
 }
