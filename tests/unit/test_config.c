@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "base/parse.h"
+#include "gateway/config.h"
+
+static char path[] = "/tmp/cairn-test-config-XXXXXX";
+
+static int make_path(void **state)
+{
+    int fd = mkstemp(path);
+
+    (void)state;
+    if (fd < 0)
+        return -1;
+    return close(fd);
+}
+
+static int remove_path(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+static enum err_code load_n(const char *text, size_t len, struct config **out,
+                            struct err *err)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, len, f), len);
+    fclose(f);
+    return config_load(path, out, err);
+}
+
+static enum err_code load(const char *text, struct config **out,
+                          struct err *err)
+{
+    return load_n(text, strlen(text), out, err);
+}
+
+static void assert_defaults(const struct config *c)
+{
+    assert_true(parse_name(c->gateway));
+    assert_string_equal(c->state, "/var/lib/cairn");
+    assert_string_equal(c->gateway_key, "/var/lib/cairn/gateway.key");
+    assert_string_equal(c->socket, "/run/cairn/cairnd.sock");
+    assert_string_equal(c->listen, "");
+    assert_string_equal(c->listen_cert, "");
+    assert_string_equal(c->listen_key, "");
+    assert_string_equal(c->allowed_locations, "");
+    assert_string_equal(c->log_level, "info");
+    assert_string_equal(c->log_form, "plain");
+    assert_int_equal(c->memory, GIB);
+    assert_int_equal(c->data_loops, 0);
+    assert_int_equal(c->jobs_at_once, 256);
+    assert_int_equal(c->jobs_per_pool, 64);
+    assert_int_equal(c->snapshots_per_sr, 8);
+    assert_int_equal(c->store_request_ms, 60000);
+    assert_int_equal(c->pool_connect_ms, 0);
+    assert_int_equal(c->pool_answer_ms, 0);
+    assert_int_equal(c->pool_retry_ms, 0);
+    assert_int_equal(c->export_first_byte_ms, 0);
+    assert_int_equal(c->export_stall_ms, 0);
+    assert_int_equal(c->compression, 1);
+    assert_int_equal(c->chunk_bytes, 128 * KIB);
+}
+
+static void nothing_said_means_the_defaults(void **state)
+{
+    static const char *const empty[] = {"", "# only a comment\n", "\n\n",
+                                        "{}\n", "---\n{}\n"};
+    struct config *c = NULL;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(config_defaults(&c, &err), ERR_OK);
+    assert_defaults(c);
+    config_free(c);
+    for (size_t i = 0; i < BYTES_COUNT(empty); i++) {
+        if (load(empty[i], &c, &err) != ERR_OK)
+            fail_msg("%zu: %s", i, err.text);
+        assert_defaults(c);
+        config_free(c);
+    }
+}
+
+static void every_setting_is_taken(void **state)
+{
+    static const char text[] =
+        "---\n"
+        "gateway: paris-1 # a comment\n"
+        "state: /srv/state\n"
+        "gateway_key: '/etc/cairn/key'\n"
+        "\"socket\": /srv/sock\n"
+        "listen: \"[::1]:8443\"\n"
+        "listen_cert: /c.pem\n"
+        "listen_key: /k.pem\n"
+        "allowed_locations: s3://acme-  file:///srv https://s3.example\n"
+        "log_level: debug\n"
+        "log_form: json\n"
+        "memory: 64 MiB\n"
+        "data_loops: 3\n"
+        "jobs_at_once: 1\n"
+        "jobs_per_pool: 2\n"
+        "snapshots_per_sr: 4\n"
+        "store_request: 5 min\n"
+        "pool_connect: 7 s\n"
+        "pool_answer: 8 s\n"
+        "pool_retry: 9 s\n"
+        "export_first_byte: 24 h\n"
+        "export_stall: 500 ms\n"
+        "compression: 19\n"
+        "chunk: 1 MiB\n";
+    struct config *c = NULL;
+    struct err err = {0};
+
+    (void)state;
+    if (load(text, &c, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(c->gateway, "paris-1");
+    assert_string_equal(c->state, "/srv/state");
+    assert_string_equal(c->gateway_key, "/etc/cairn/key");
+    assert_string_equal(c->socket, "/srv/sock");
+    assert_string_equal(c->listen, "[::1]:8443");
+    assert_string_equal(c->listen_cert, "/c.pem");
+    assert_string_equal(c->listen_key, "/k.pem");
+    assert_string_equal(c->allowed_locations,
+                        "s3://acme-  file:///srv https://s3.example");
+    assert_string_equal(c->log_level, "debug");
+    assert_string_equal(c->log_form, "json");
+    assert_int_equal(c->memory, 64 * MIB);
+    assert_int_equal(c->data_loops, 3);
+    assert_int_equal(c->jobs_at_once, 1);
+    assert_int_equal(c->jobs_per_pool, 2);
+    assert_int_equal(c->snapshots_per_sr, 4);
+    assert_int_equal(c->store_request_ms, 300000);
+    assert_int_equal(c->pool_connect_ms, 7000);
+    assert_int_equal(c->pool_answer_ms, 8000);
+    assert_int_equal(c->pool_retry_ms, 9000);
+    assert_int_equal(c->export_first_byte_ms, 24 * 3600 * 1000);
+    assert_int_equal(c->export_stall_ms, 500);
+    assert_int_equal(c->compression, 19);
+    assert_int_equal(c->chunk_bytes, MIB);
+    config_free(c);
+    /* The gateway's key lies with the state unless it is said where. */
+    assert_int_equal(load("state: /srv/s\n", &c, &err), ERR_OK);
+    assert_string_equal(c->gateway_key, "/srv/s/gateway.key");
+    config_free(c);
+}
+
+/* Each row: a file, and the line and words of the refusal. */
+static const struct {
+    const char *why, *text;
+    unsigned line; /* 0: the file alone is named */
+    const char *says;
+} bad[] = {
+    {"an unknown key", "memory: 1 GiB\n\n# x\nmemroy: 2 GiB\n", 4,
+     "memroy: no such setting"},
+    {"a key in capitals", "Memory: 1 GiB\n", 1, "Memory: no such setting"},
+    {"a key twice", "state: /a\nmemory: 1 GiB\n\nmemory: 2 GiB\n", 4,
+     "memory: given twice"},
+    {"a key twice, quoted once", "memory: 1 GiB\n'memory' : 2 GiB\n", 2,
+     "memory: given twice"},
+    {"no number", "state: /a\nmemory: lots\n", 2,
+     "memory: wanted a size from 64 MiB to 1 TiB, got 'lots'"},
+    {"too small", "memory: 63 MiB\n", 1, "memory: wanted"},
+    {"too large", "memory: 2 TiB\n", 1, "memory: wanted"},
+    {"an empty value", "memory:\n", 1, "memory: wanted"},
+    {"a negative number", "\n\njobs_at_once: -1\n", 3, "jobs_at_once: wanted"},
+    {"a hexadecimal number", "jobs_at_once: 0x10\n", 1, "jobs_at_once: wanted"},
+    {"digits and more", "jobs_at_once: 10zz\n", 1, "jobs_at_once: wanted"},
+    {"no unit", "store_request: 60\n", 1, "store_request: wanted"},
+    {"a list", "state: /a\nmemory: [1, 2]\n", 2, "STRING"},
+    {"a mapping", "memory: {a: b}\n", 1, "STRING"},
+    {"an alias", "state: &a /x\nsocket: *a\n", 2, ""},
+    {"a list of settings", "- memory\n", 0, "MAPPING"},
+    {"a word", "memory\n", 0, "MAPPING"},
+    {"an open quote", "state: /a\nsocket: \"/x\n", 2, ""},
+    {"a tab", "\tstate: /a\n", 0, ""},
+    {"a second document", "state: /a\n---\nstate: /b\n", 2,
+     "a second YAML document"},
+    {"an end and more", "state: /a\n...\n", 2, "a second YAML document"},
+    {"a name that is none", "gateway: Paris\n", 1, "gateway: wanted"},
+    {"a name too long", "gateway: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
+     1, "gateway:"},
+    {"a state without a root", "state: var/lib\n", 1, "state: wanted"},
+    {"a socket without a root", "socket: x.sock\n", 1, "socket: wanted"},
+    {"no state", "state: ''\n", 1, "state: wanted"},
+    {"TCP without TLS", "memory: 1 GiB\nlisten: 127.0.0.1:1\n", 2,
+     "listen: needs listen_cert and listen_key"},
+    {"TLS without its key", "listen: 127.0.0.1:1\nlisten_cert: /c\n", 1,
+     "listen: needs"},
+    {"a level that is none", "log_level: loud\n", 1, "log_level: wanted"},
+    {"an empty level", "log_level: ''\n", 1, "log_level: wanted"},
+    {"a form that is none", "log_form: xml\n", 1, "log_form: wanted"},
+    {"a location that is none", "allowed_locations: s3://a /srv\n", 1,
+     "allowed_locations: each"},
+    {"a chunk that is no power of two", "chunk: 96 KiB\n", 1, "chunk: wanted"},
+    {"a chunk too large", "chunk: 2 MiB\n", 1, "chunk: wanted"},
+};
+
+static void mistakes_are_refused_with_their_line(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < BYTES_COUNT(bad); i++) {
+        struct config *c = NULL;
+        struct err err = {0};
+        char where[100];
+
+        if (load(bad[i].text, &c, &err) != ERR_ARGUMENT ||
+            err.code != ERR_ARGUMENT || c)
+            fail_msg("%s: taken", bad[i].why);
+        if (bad[i].line > 0)
+            snprintf(where, sizeof(where), "%s:%u: ", path, bad[i].line);
+        else
+            snprintf(where, sizeof(where), "%s: ", path);
+        if (strncmp(err.text, where, strlen(where)) != 0 ||
+            !strstr(err.text, bad[i].says))
+            fail_msg("%s: %s", bad[i].why, err.text);
+    }
+}
+
+static void file_must_be_a_bounded_text(void **state)
+{
+    char *big = malloc(2 * MIB);
+    struct config *c = NULL;
+    struct err err = {0};
+
+    (void)state;
+    memset(big, '#', 2 * MIB);
+    assert_int_equal(load_n(big, MIB, &c, &err), ERR_OK);
+    config_free(c);
+    assert_int_equal(load_n(big, MIB + 1, &c, &err), ERR_ARGUMENT);
+    free(big);
+    assert_int_equal(load_n("state: /a\0b\n", 12, &c, &err), ERR_ARGUMENT);
+    assert_int_equal(load("state: /\xff\n", &c, &err), ERR_ARGUMENT);
+    assert_int_equal(config_load("/nonexistent/x.yaml", &c, &err), ERR_IO);
+    assert_int_equal(config_load("/", &c, &err), ERR_IO);
+    assert_non_null(strstr(err.text, "/: "));
+}
+
+static char *example_text(void)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+
+    config_example(f);
+    fclose(f);
+    return text;
+}
+
+static void example_is_what_packaging_ships(void **state)
+{
+    char *text = example_text(), *shipped = calloc(1, MIB);
+    FILE *f = fopen(CAIRN_SOURCE "/packaging/cairnd.yaml", "r");
+
+    (void)state;
+    assert_non_null(f);
+    assert_true(fread(shipped, 1, MIB - 1, f) > 0);
+    fclose(f);
+    assert_string_equal(shipped, text);
+    free(text);
+    free(shipped);
+}
+
+static void example_says_the_defaults(void **state)
+{
+    char *text = example_text(), *out = text;
+    struct config *c = NULL;
+    struct err err = {0};
+    unsigned settings = 0;
+
+    (void)state;
+    /* Take the hash away where a setting follows at once. */
+    for (char *in = text; *in;) {
+        size_t len = strcspn(in, "\n") + 1;
+
+        assert_true(len <= 80);
+        if (in[0] == '#' && in[1] != ' ') {
+            in++;
+            len--;
+            settings++;
+        }
+        memmove(out, in, len);
+        out += len;
+        in += len;
+    }
+    *out = '\0';
+    assert_int_equal(settings, 23);
+    if (load(text, &c, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_defaults(c);
+    config_free(c);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_said_means_the_defaults),
+        cmocka_unit_test(every_setting_is_taken),
+        cmocka_unit_test(mistakes_are_refused_with_their_line),
+        cmocka_unit_test(file_must_be_a_bounded_text),
+        cmocka_unit_test(example_is_what_packaging_ships),
+        cmocka_unit_test(example_says_the_defaults),
+    };
+
+    return cmocka_run_group_tests(tests, make_path, remove_path);
+}
