@@ -72,7 +72,9 @@ enum err_code json_parse(const void *text, size_t len, struct json **out,
         return err_set(err, ERR_PROTOCOL, 0, "JSON: more than %d levels",
                        DEPTH_MAX);
     j = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
-    if (!j && json_error_code(&why) == json_error_out_of_memory)
+    /* Not every want of memory gets a code from jansson; all else a text. */
+    if (!j && (!why.text[0] ||
+               json_error_code(&why) == json_error_out_of_memory))
         return err_set(err, ERR_NOMEM, 0, "JSON: out of memory");
     if (!j)
         return err_set(err, ERR_PROTOCOL, 0, "JSON: line %d, column %d: %s",
@@ -266,13 +268,26 @@ struct json *json_clone(const struct json *j)
     return j ? ours(json_deep_copy(theirs(j))) : NULL;
 }
 
+static int on_piece(const char *text, size_t len, void *ctx)
+{
+    return buf_add(ctx, text, len) ? 0 : -1;
+}
+
+/* Not json_dumps(): jansson 2.14 overlooks that a key did not fit for want of
+ * memory, and goes on. Our buffer does not forget it. */
 char *json_dump(const struct json *j, bool indent, size_t *len)
 {
     size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) |
                    (indent ? JSON_INDENT(2) : JSON_COMPACT);
-    char *text = j ? json_dumps(theirs(j), flags) : NULL;
+    struct buf out;
 
-    if (text && len)
-        *len = strlen(text);
-    return text;
+    if (!j)
+        return NULL;
+    buf_init(&out, SIZE_MAX / 2);
+    if (json_dump_callback(theirs(j), on_piece, &out, flags) < 0 ||
+        buf_failed(&out)) {
+        buf_fini(&out);
+        return NULL;
+    }
+    return (char *)buf_detach(&out, len);
 }
