@@ -11,6 +11,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define DRAIN_MS 200
+#define DRAIN_READS 1024
+
 static void conn_list(struct sim_conn *c, bool add)
 {
     struct sim_host *h = c->host;
@@ -65,12 +68,28 @@ bool sim_conn_open(struct sim_conn *c, struct sim_host *host, int fd, bool tls)
     return false;
 }
 
+/* An answer that comes while the client still sends must not be overtaken by
+ * a reset. */
+static void conn_drain(struct sim_conn *c)
+{
+    struct pollfd p = {c->fd, POLLIN, 0};
+    uint8_t waste[4096];
+
+    shutdown(c->fd, SHUT_WR);
+    for (int i = 0; i < DRAIN_READS && poll(&p, 1, DRAIN_MS) > 0; i++)
+        if (recv(c->fd, waste, sizeof(waste), 0) <= 0)
+            return;
+}
+
 void sim_conn_end(struct sim_conn *c, enum sim_conn_end how)
 {
     struct linger now = {1, 0};
 
-    if (c->ssl && how == SIM_CONN_CLOSE && !c->broken)
+    if (c->ssl && !c->broken &&
+        (how == SIM_CONN_CLOSE || how == SIM_CONN_LEAVE))
         SSL_shutdown(c->ssl);
+    if (how == SIM_CONN_CLOSE && !c->broken)
+        conn_drain(c);
     ERR_clear_error();
     if (how == SIM_CONN_RESET)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
@@ -209,6 +228,17 @@ bool sim_conn_stall(struct sim_conn *c, uint64_t ms)
             left -= (uint64_t)step;
     }
     return false;
+}
+
+void sim_conn_break(struct sim_conn *c, bool reset)
+{
+    struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+    c->broken = true;
+    if (reset) /* Linux answers a disconnect with RST */
+        connect(c->fd, &nowhere, sizeof(nowhere));
+    else
+        shutdown(c->fd, SHUT_RDWR);
 }
 
 void sim_conn_kick(struct sim_conn *c)

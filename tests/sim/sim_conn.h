@@ -12,7 +12,8 @@
 #include "tests/sim/sim_pool.h"
 
 enum sim_conn_end {
-    SIM_CONN_CLOSE, /* close_notify, then FIN */
+    SIM_CONN_CLOSE, /* close_notify, FIN, then read on a little: no RST */
+    SIM_CONN_LEAVE, /* close_notify, then closed: RST if bytes are unread */
     SIM_CONN_CUT,   /* FIN alone: TLS sees a truncation */
     SIM_CONN_RESET, /* RST */
 };
@@ -45,6 +46,9 @@ void sim_conn_timeout(struct sim_conn *c, unsigned ms);
 bool sim_conn_gone(struct sim_conn *c);
 /* Wait so long, or until it is gone. False: it is. ms 0: until it is gone. */
 bool sim_conn_stall(struct sim_conn *c, uint64_t ms);
+
+/* Now: FIN, or RST. sim_conn_end() is still to come. */
+void sim_conn_break(struct sim_conn *c, bool reset);
 
 /* From any thread, under the host's lock: end its reads and writes. */
 void sim_conn_kick(struct sim_conn *c);

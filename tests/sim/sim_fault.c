@@ -292,6 +292,38 @@ void sim_fault_release(struct sim_hit *hit)
     hit->fault = NULL;
 }
 
+void sim_fault_plan(struct sim_faults *f, const char *prefix,
+                    const struct sim_where *where, struct sim_plan *out)
+{
+    out->count = 0;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        struct sim_hit hit = {NULL};
+
+        if (strncmp(known[i].name, prefix, strlen(prefix)) != 0 ||
+            out->count == SIM_PLAN_MAX ||
+            !sim_fault_hit(f, known[i].name, where, &hit))
+            continue;
+        out->at[out->count].name = known[i].name;
+        out->at[out->count++].hit = hit;
+    }
+}
+
+const struct sim_hit *sim_fault_planned(const struct sim_plan *plan,
+                                        const char *name)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (strcmp(plan->at[i].name, name) == 0)
+            return &plan->at[i].hit;
+    return NULL;
+}
+
+void sim_fault_plan_release(struct sim_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        sim_fault_release(&plan->at[i].hit);
+    plan->count = 0;
+}
+
 int64_t sim_fault_int(const struct sim_hit *hit, const char *key,
                       int64_t otherwise)
 {

@@ -43,6 +43,25 @@ bool sim_fault_hit(struct sim_faults *f, const char *name,
                    const struct sim_where *where, struct sim_hit *out);
 void sim_fault_release(struct sim_hit *hit);
 
+/* What goes wrong during one transfer: a hit of each fault whose name begins
+ * with a prefix, taken at once. */
+#define SIM_PLAN_MAX 32
+
+struct sim_plan {
+    struct {
+        const char *name;
+        struct sim_hit hit;
+    } at[SIM_PLAN_MAX];
+    size_t count;
+};
+
+void sim_fault_plan(struct sim_faults *f, const char *prefix,
+                    const struct sim_where *where, struct sim_plan *out);
+/* NULL: this one did not strike. */
+const struct sim_hit *sim_fault_planned(const struct sim_plan *plan,
+                                        const char *name);
+void sim_fault_plan_release(struct sim_plan *plan);
+
 /* Arguments of a hit. */
 int64_t sim_fault_int(const struct sim_hit *hit, const char *key,
                       int64_t otherwise);

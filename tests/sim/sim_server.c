@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "tests/sim/sim_control.h"
+#include "tests/sim/sim_export.h"
 #include "tests/sim/sim_http.h"
 #include "tests/sim/sim_mem.h"
 #include "tests/sim/sim_rpc.h"
@@ -32,6 +33,7 @@ static const struct {
     route_fn *fn;
 } routes[] = {
     {"POST", "/", sim_rpc_serve},
+    {"GET", "/export", sim_export_serve},
 };
 
 /* ---- sockets ---- */
@@ -208,9 +210,8 @@ static bool route(struct sim_conn *c, const struct sim_request *r,
 
         if (strncmp(routes[i].prefix, r->path, n) != 0)
             continue;
-        if (n > 1 && r->path[n] != '\0' && r->path[n] != '/' &&
-            r->path[n] != '_')
-            continue;
+        if (n > 1 && r->path[n] != '\0' && r->path[n] != '/')
+            continue; /* /export_raw_vdi is not /export */
         if (n > 1)
             path_known = true;
         if (strcmp(routes[i].method, r->method) == 0 && n >= length) {
