@@ -260,11 +260,13 @@ enum err_code catalog_rule_move(struct catalog *c, const char *vm_uuid,
                                 const char *tenant, struct err *err)
 {
     struct catalog_tenant t = {0};
+    char uuid[CATALOG_UUID];
     struct id16 id;
     enum err_code rc;
 
     if (!parse_uuid(vm_uuid, &id))
         return err_set(err, ERR_ARGUMENT, 0, "'%s' is not a uuid", vm_uuid);
+    parse_uuid_text(&id, uuid);
     rc = catalog_begin(c, err);
     if (rc != ERR_OK)
         return rc;
@@ -276,7 +278,7 @@ enum err_code catalog_rule_move(struct catalog *c, const char *vm_uuid,
                              "INSERT INTO vm_owner VALUES (?1, ?2, ?3)"
                              " ON CONFLICT (vm_uuid) DO UPDATE"
                              " SET tenant_id = ?2, since_ms = ?3",
-                             "tii", vm_uuid, t.id,
+                             "tii", uuid, t.id,
                              (int64_t)catalog_db_now(c));
     catalog_tenant_fini(&t);
     return catalog_db_end(c, rc, err);
