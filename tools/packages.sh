@@ -9,7 +9,7 @@
 BUILD_PACKAGES=(
     build-essential cmake:cmake ninja-build:ninja pkg-config:pkg-config
     libuv1-dev libcurl4-openssl-dev libssl-dev libxml2-dev libzstd-dev
-    libxxhash-dev libsqlite3-dev libjansson-dev libcyaml-dev
+    libxxhash-dev libsqlite3-dev libjansson-dev libcyaml-dev libyaml-dev
     libmicrohttpd-dev libcmocka-dev
 )
 DEMO_PACKAGES=(e2fsprogs:mke2fs openssl:openssl curl:curl)
