@@ -20,7 +20,7 @@
 #include "vault/point.h"
 
 /* The least that works, for any chunk size; 16 MiB keep two cores busy. */
-#define WALK_MEMORY_MIN ((uint64_t)8 << 20)
+#define WALK_MEMORY_MIN ((uint64_t)12 << 20)
 #define WALK_TABLE_BYTES ((uint64_t)8 << 20)
 
 struct walk;
