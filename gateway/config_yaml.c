@@ -16,6 +16,9 @@ struct said {
 };
 
 static void on_said(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void on_said(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
 {
     struct said *said = ctx;
     char text[200];

@@ -14,8 +14,9 @@
 #include "base/bytes.h"
 #include "net/http_server_inner.h"
 
-#define REQUEST_MEMORY ((size_t)(64 * KIB)) /* of a connection: head and all \
-                                             */
+#define REQUEST_MEMORY                                    \
+    ((size_t)(64 * KIB)) /* of a connection: head and all \
+                          */
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* ---- Running ---- */
@@ -116,6 +117,9 @@ static void on_connection(void *ctx, struct MHD_Connection *conn,
 
 /* What it says while starting explains a failure; what it says later is about
  * one connection, and that one's end is told anyhow. */
+static void on_log(void *ctx, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 static void on_log(void *ctx, const char *fmt, va_list args)
 {
     struct http_server *s = ctx;
