@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # The tree itself: arrows between the rooms, headers alone, words.
-# Where the programs alone are built there may be no Python; ctest says so.
-find_program(PYTHON3 python3)
 foreach(check includes headers words)
   add_test(NAME check_tree_${check}
     COMMAND ${PYTHON3} ${CMAKE_SOURCE_DIR}/tests/check_tree.py
