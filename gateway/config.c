@@ -40,8 +40,9 @@ static const struct setting rows[] = {
     ROW("listen_key", SETTING_TEXT, listen_key, 0, 4000, "",
         "PEM file of its key"),
     ROW("allowed_locations", SETTING_TEXT, allowed_locations, 0, 16000, "",
-        "where vaults may lie: prefixes of URLs and of endpoints with spaces "
-        "between (s3://acme- file:///srv/backup); empty: anywhere"),
+        "where vaults may lie, with what is below it: URLs with spaces between "
+        "(s3://acme-* file:///srv/backup s3://b@https://s3.example.org); "
+        "empty: anywhere"),
     ROW("log_level", SETTING_TEXT, log_level, 0, 10, "info",
         "error, warn, info or debug"),
     ROW("log_form", SETTING_TEXT, log_form, 0, 10, "plain",
@@ -104,8 +105,7 @@ static bool is_one_of(const char *text, const char *const *words, size_t n)
 
 static bool locations_ok(const char *text)
 {
-    static const char *const kinds[] = {"s3://", "file:///", "https://",
-                                        "http://"};
+    static const char *const kinds[] = {"s3://", "file:///"};
 
     while (*text) {
         size_t len = strcspn(text, " ");

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-gw_test(test_config gw_base PkgConfig::CYAML)
-target_sources(test_config PRIVATE ${CMAKE_SOURCE_DIR}/gateway/config.c
-  ${CMAKE_SOURCE_DIR}/gateway/config_yaml.c)
+gw_test(test_config gw_gateway)
 target_compile_definitions(test_config PRIVATE
   CAIRN_SOURCE="${CMAKE_SOURCE_DIR}")

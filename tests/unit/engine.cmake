@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+gw_test(test_gates gw_gateway)
+gw_test(test_place gw_gateway)
