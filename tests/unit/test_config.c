@@ -105,7 +105,7 @@ static void every_setting_is_taken(void **state)
         "listen: \"[::1]:8443\"\n"
         "listen_cert: /c.pem\n"
         "listen_key: /k.pem\n"
-        "allowed_locations: s3://acme-  file:///srv https://s3.example\n"
+        "allowed_locations: s3://acme-  file:///srv s3://b@https://s3.example\n"
         "log_level: debug\n"
         "log_form: json\n"
         "memory: 64 MiB\n"
@@ -135,7 +135,7 @@ static void every_setting_is_taken(void **state)
     assert_string_equal(c->listen_cert, "/c.pem");
     assert_string_equal(c->listen_key, "/k.pem");
     assert_string_equal(c->allowed_locations,
-                        "s3://acme-  file:///srv https://s3.example");
+                        "s3://acme-  file:///srv s3://b@https://s3.example");
     assert_string_equal(c->log_level, "debug");
     assert_string_equal(c->log_form, "json");
     assert_int_equal(c->memory, 64 * MIB);
