@@ -25,7 +25,7 @@ conclude()
     [ "$FAILED" -eq 0 ]
 }
 
-# step NAME COMMAND...: one check that either holds or does not; STEP says which.
+# step NAME COMMAND...: one check that holds or does not; STEP says which.
 # Not to be called within a condition, where the shell ignores set -e.
 step()
 {

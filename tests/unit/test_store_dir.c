@@ -874,6 +874,8 @@ static void a_full_disk_is_told_and_leaves_nothing(void **state)
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 100)
+        skip(); /* nothing may be mounted here: a container, a chroot */
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
