@@ -14,3 +14,7 @@ gw_test(test_http_life net_peer)
 gw_test(test_http_target gw_net)
 gw_test(test_http_server net_peer)
 gw_test(test_http_listen net_peer)
+gw_test(test_http_storm net_peer)
+gw_test(test_http_nomem net_peer)
+target_link_options(test_http_nomem PRIVATE -Wl,--wrap=malloc,--wrap=calloc
+  -Wl,--wrap=realloc,--wrap=strdup)

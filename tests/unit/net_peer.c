@@ -15,7 +15,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
-#define CONNS_MAX 256
+#define CONNS_MAX 2048
 
 /* must() is compiled out of optimised builds. */
 static void must(bool ok)
