@@ -139,16 +139,18 @@ static bool route_fits(const char *pattern, char *const *parts, size_t count,
     return *pattern == '\0';
 }
 
-static size_t path_cut(char *path, char *parts[8])
-{
-    size_t count = 0;
+#define PARTS_MAX 8
 
-    while (*path == '/' && count < 8) {
+/* False: not a path, or one of more parts than any route has. */
+static bool path_cut(char *path, char *parts[PARTS_MAX], size_t *count)
+{
+    *count = 0;
+    while (*path == '/' && *count < PARTS_MAX) {
         *path++ = '\0';
-        parts[count++] = path;
+        parts[(*count)++] = path;
         path += strcspn(path, "/");
     }
-    return *path ? 0 : count;
+    return !*path;
 }
 
 const struct api_route *api_route_find(const char *method, char *path,
@@ -157,7 +159,7 @@ const struct api_route *api_route_find(const char *method, char *path,
                                        int *status, struct err *err)
 {
     const size_t prefix = sizeof(API_ROUTE_PREFIX) - 1;
-    char *parts[8];
+    char *parts[PARTS_MAX];
     size_t count;
 
     allow[0] = '\0';
@@ -169,8 +171,7 @@ const struct api_route *api_route_find(const char *method, char *path,
         return NULL;
     }
     path += prefix;
-    count = path_cut(path, parts);
-    if (count == 0 && path[0]) {
+    if (!path_cut(path, parts, &count)) {
         err_set(err, ERR_NOT_FOUND, 0, "no such route");
         return NULL;
     }

@@ -58,7 +58,8 @@ const char *http_response_header(const struct http_response *r,
                                  const char *name);
 
 struct http_transfer_opts {
-    const char *method; /* "GET", "HEAD", "PUT", "POST", "DELETE" */
+    const char *method; /* "GET", "HEAD", "PUT", "POST", "DELETE",
+                           "PATCH" */
     const char *url;    /* http or https; sent as it is, path already encoded;
                            no user name, no fragment */
     const struct http_header *headers; /* copied, as all texts here. Framing is

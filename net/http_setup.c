@@ -247,7 +247,8 @@ static enum err_code set_method(struct http_transfer *t,
                                 const struct http_transfer_opts *opts,
                                 struct err *err)
 {
-    static const char *const known[] = {"GET", "HEAD", "PUT", "POST", "DELETE"};
+    static const char *const known[] = {"GET",  "HEAD",   "PUT",
+                                        "POST", "DELETE", "PATCH"};
     bool head = strcmp(opts->method, "HEAD") == 0;
     bool found = false;
     CURLcode rc = CURLE_OK;
@@ -261,7 +262,8 @@ static enum err_code set_method(struct http_transfer *t,
     t->method = strdup(opts->method);
     if (!t->method)
         return nomem(err);
-    t->repeatable = strcmp(t->method, "POST") != 0;
+    t->repeatable = strcmp(t->method, "POST") != 0 &&
+                    strcmp(t->method, "PATCH") != 0;
     /* PUT and POST say Content-Length: 0 where there is nothing. */
     t->has_body = t->body_bytes > 0 || strcmp(t->method, "PUT") == 0 ||
                   strcmp(t->method, "POST") == 0;
