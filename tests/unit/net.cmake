@@ -18,3 +18,4 @@ gw_test(test_http_storm net_peer)
 gw_test(test_http_nomem net_peer)
 target_link_options(test_http_nomem PRIVATE -Wl,--wrap=malloc,--wrap=calloc
   -Wl,--wrap=realloc,--wrap=strdup)
+gw_threaded_test(test_http_threads net_peer)
