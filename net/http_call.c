@@ -14,6 +14,9 @@
 /* A body that is too large is read to its end up to here, so that the client
  * is listening when the refusal comes. */
 #define DROP_MAX (8 * MIB)
+/* Who is asking is known only when a body is whole: those that are not may
+ * take together so many of the largest. */
+#define BODIES_MAX 8
 
 /* ---- A request comes in ---- */
 
@@ -86,6 +89,22 @@ static enum MHD_Result refuse(struct http_call *c, int status,
     return hand_over(c);
 }
 
+/* Read on without keeping anything; the refusal comes at the end. */
+static void drop_body(struct http_call *c, int status)
+{
+    c->state = CALL_REFUSED;
+    c->refusal = status;
+    c->server->bodies -= c->body.len;
+    buf_fini(&c->body);
+}
+
+static enum MHD_Result refuse_dropped(struct http_call *c)
+{
+    return refuse(c, c->refusal,
+                  c->refusal == 413 ? "Content Too Large"
+                                    : "Service Unavailable");
+}
+
 static enum MHD_Result on_head(struct http_call *c, const char *method)
 {
     const char *text =
@@ -103,20 +122,26 @@ static enum MHD_Result on_head(struct http_call *c, const char *method)
     if (!parse_u64(text, 0, UINT64_MAX, &length))
         return refuse(c, 400, "Bad Request");
     if (length > c->server->body_max)
-        c->state = CALL_REFUSED;
+        drop_body(c, 413);
     if (length > c->server->body_max && length > DROP_MAX)
-        return refuse(c, 413, "Content Too Large");
+        return refuse_dropped(c);
     return MHD_YES;
 }
 
 static enum MHD_Result on_body(struct http_call *c, const char *data,
                                size_t size)
 {
+    struct http_server *s = c->server;
+
+    if (c->state == CALL_READING && size > s->body_max - c->body.len)
+        drop_body(c, 413);
+    if (c->state == CALL_READING && size > BODIES_MAX * s->body_max - s->bodies)
+        drop_body(c, 503);
     if (c->state == CALL_READING) {
-        if (size <= c->server->body_max - c->body.len)
-            return buf_add(&c->body, data, size) ? MHD_YES : MHD_NO;
-        c->state = CALL_REFUSED;
-        buf_fini(&c->body);
+        if (!buf_add(&c->body, data, size))
+            return MHD_NO;
+        s->bodies += size;
+        return MHD_YES;
     }
     if (c->state != CALL_REFUSED)
         return MHD_YES; /* refused by its head already */
@@ -129,7 +154,9 @@ static enum MHD_Result on_whole(struct http_call *c)
     struct http_server *s = c->server;
 
     if (c->state == CALL_REFUSED)
-        return refuse(c, 413, "Content Too Large");
+        return refuse_dropped(c);
+    s->bodies -= c->body.len;
+    http_server_owed(c, false);
     c->state = CALL_ASKED;
     MHD_suspend_connection(c->conn);
     c->suspended = true;
@@ -183,6 +210,9 @@ void http_call_finish(void *ctx, struct MHD_Connection *conn, void **call,
     (void)conn;
     if (!c)
         return;
+    if (c->state == CALL_READING || c->state == CALL_NEW)
+        c->server->bodies -= c->body.len;
+    http_server_owed(c, true);
     c->complete = why == MHD_REQUEST_TERMINATED_COMPLETED_OK &&
                   c->state == CALL_SENDING && !c->broken &&
                   (c->ended || !c->endless);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -101,16 +102,83 @@ static void on_epoll(uv_poll_t *poll, int status, int events)
     server_run(poll->data);
 }
 
-/* libmicrohttpd stops listening at its limit of connections and looks again
- * only when it runs. */
+/* ---- Connections ---- */
+
+/* Each byte that comes is activity to libmicrohttpd; who sends one now and then
+ * would hold a connection for ever. */
+static void on_sweep(struct timer *t)
+{
+    struct http_server *s =
+        (struct http_server *)((char *)t - offsetof(struct http_server, sweep));
+    uint64_t now = uv_now(loop_uv(s->loop));
+
+    for (struct server_conn *sc = s->conns; sc; sc = sc->next) {
+        const union MHD_ConnectionInfo *info;
+
+        if (sc->since == 0 || now - sc->since < s->request_ms)
+            continue;
+        info = MHD_get_connection_info(sc->conn,
+                                       MHD_CONNECTION_INFO_CONNECTION_FD);
+        if (info)
+            shutdown(info->connect_fd, SHUT_RDWR); /* it sees the end now */
+    }
+    if (s->conns)
+        timer_start(s->loop, &s->sweep, s->request_ms / 8, on_sweep);
+}
+
+void http_server_owed(struct http_call *c, bool owed)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(c->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct server_conn *sc = info ? info->socket_context : NULL;
+
+    if (sc)
+        sc->since = owed ? uv_now(loop_uv(c->server->loop)) : 0;
+}
+
+static void on_connected(struct http_server *s, struct MHD_Connection *conn,
+                         void **socket_ctx)
+{
+    struct server_conn *sc = calloc(1, sizeof(*sc));
+
+    if (!sc)
+        return; /* it lives without being swept */
+    sc->server = s;
+    sc->conn = conn;
+    sc->since = uv_now(loop_uv(s->loop));
+    sc->next = s->conns;
+    if (sc->next)
+        sc->next->prev = sc;
+    else
+        timer_start(s->loop, &s->sweep, s->request_ms / 8, on_sweep);
+    s->conns = sc;
+    *socket_ctx = sc;
+}
+
+static void on_closed(struct http_server *s, struct server_conn *sc)
+{
+    /* libmicrohttpd stops listening at its limit of connections and looks
+     * again only when it runs. */
+    s->run_again = true;
+    if (!sc)
+        return;
+    if (sc->prev)
+        sc->prev->next = sc->next;
+    else
+        s->conns = sc->next;
+    if (sc->next)
+        sc->next->prev = sc->prev;
+    free(sc);
+}
+
 static void on_connection(void *ctx, struct MHD_Connection *conn,
                           void **socket_ctx,
                           enum MHD_ConnectionNotificationCode what)
 {
-    (void)conn;
-    (void)socket_ctx;
-    if (what == MHD_CONNECTION_NOTIFY_CLOSED)
-        ((struct http_server *)ctx)->run_again = true;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        on_connected(ctx, conn, socket_ctx);
+    else
+        on_closed(ctx, *socket_ctx);
 }
 
 /* ---- Making and ending ---- */
@@ -196,6 +264,7 @@ static enum err_code copy_options(struct http_server *s,
     buf_init_secret(&s->key, MIB);
     s->ready_end = &s->ready;
     s->body_max = opts->body_max;
+    s->request_ms = 2 * (opts->idle_ms < 1000 ? 1000 : opts->idle_ms);
     s->on_call = opts->on_call;
     s->on_gone = opts->on_gone;
     s->ctx = opts->ctx;
@@ -261,6 +330,7 @@ void http_server_free(struct http_server *s)
         return;
     assert(!s->inside);
     timer_stop(&s->timer);
+    timer_stop(&s->sweep);
     s->inside = true;
     /* It cannot be stopped while one of its connections is suspended. */
     for (struct http_call *c = s->calls; c; c = c->next)

@@ -27,9 +27,12 @@ struct http_server_opts {
     const char *address;   /* "127.0.0.1:8443", "[::1]:0" */
     const char *cert_pem;  /* TCP needs both; file contents */
     const char *key_pem;
-    size_t body_max;       /* larger request bodies: 413 */
+    size_t body_max;       /* larger request bodies: 413; over eight times as
+                              much in bodies that are not whole: 503 */
     unsigned connections_max; /* on TCP one address gets half of them */
-    uint64_t idle_ms;      /* a silent connection is closed */
+    uint64_t idle_ms;      /* a silent connection is closed; a request that is
+                              not whole after twice as long, too. Whole
+                              seconds, at least one */
     /* The request is whole. Answer now or later with exactly one
      * http_call_answer() or http_call_stream(). What has no sensible target
      * (400) or too large a body is refused without asking. */

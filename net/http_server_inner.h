@@ -32,6 +32,15 @@ enum call_state {
     CALL_GONE, /* libmicrohttpd has finished with it */
 };
 
+/* A connection, from its first byte to its last. */
+struct server_conn {
+    struct server_conn *next, *prev;
+    struct http_server *server;
+    struct MHD_Connection *conn;
+    uint64_t since; /* when it began to owe us a whole request; 0: it does
+                       not, it waits for us */
+};
+
 struct http_call {
     struct http_server *server;
     struct http_call *next, *prev; /* all of the server's */
@@ -45,6 +54,7 @@ struct http_call {
     struct http_target target;
     enum err_code target_rc;
     struct buf body;
+    int refusal;      /* the status, in CALL_REFUSED */
     uint64_t dropped; /* of a body that is too large */
     int status;
     struct MHD_Response *response; /* ours till handed over */
@@ -69,6 +79,10 @@ struct http_server {
     struct http_listen_file unix_file;
     struct buf cert, key; /* libmicrohttpd keeps pointers to them */
     size_t body_max;
+    size_t bodies;       /* bytes of bodies that are not whole yet */
+    uint64_t request_ms; /* a request is whole by then or cut off */
+    struct server_conn *conns;
+    struct timer sweep;
     void (*on_call)(void *ctx, struct http_call *call);
     void (*on_gone)(void *ctx, struct http_call *call, bool complete);
     void *ctx;
@@ -96,5 +110,7 @@ void http_call_destroy(struct http_call *c);
 
 /* http_server.c: have libmicrohttpd run in the next turn. */
 void http_server_wake(struct http_server *s);
+/* http_server.c: the connection of a call owes us a request, or no more. */
+void http_server_owed(struct http_call *c, bool owed);
 
 #endif

@@ -335,6 +335,92 @@ static void silent_connections_are_closed(void **state)
     site_close(&s);
 }
 
+static void request_that_trickles_is_cut_off(void **state)
+{
+    struct http_server_opts opts;
+    struct err err = {0};
+    struct site s;
+    char byte;
+    int fd, i;
+
+    (void)state;
+    site_open(&s);
+    http_server_free(s.server);
+    opts = site_opts(&s);
+    opts.idle_ms = 1000;
+    assert_int_equal(http_server_new(s.rig.loop, &opts, &s.server, &err),
+                     ERR_OK);
+    fd = connect_unix(s.path);
+    say(fd, "GET /x HTTP/1.1\r\nHost: h\r\nX: ");
+    for (i = 0; i < 40; i++) {
+        if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
+            break;
+        rig_run_ms(&s.rig, 200); /* never silent for a second */
+        if (recv(fd, &byte, 1, MSG_DONTWAIT) == 0)
+            break;
+    }
+    assert_in_range(i, 8, 16); /* two seconds and an eighth, at 200 ms each */
+    close(fd);
+    /* Waiting for its answer is not owing a request. */
+    fd = connect_unix(s.path);
+    say(fd, "GET /never HTTP/1.1\r\nHost: h\r\n\r\n");
+    rig_run_ms(&s.rig, 3000);
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
+    site_answer(s.waiting, 200, "now");
+    rig_run_ms(&s.rig, 10);
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 1);
+    close(fd);
+    site_close(&s);
+}
+
+static void unfinished_bodies_are_bounded_together(void **state)
+{
+    char head[100], body[BODY_MAX], answer[13];
+    unsigned taken = 0, refused = 0;
+    struct site s;
+    int fds[12];
+
+    (void)state;
+    site_open(&s);
+    memset(body, 'x', sizeof(body));
+    snprintf(head, sizeof(head),
+             "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n",
+             BODY_MAX);
+    for (int i = 0; i < 12; i++) {
+        fds[i] = connect_unix(s.path);
+        say(fds[i], head);
+        assert_int_equal(send(fds[i], body, BODY_MAX - 1, 0), BODY_MAX - 1);
+        rig_run_ms(&s.rig, 5);
+    }
+    for (int i = 0; i < 12; i++) {
+        assert_int_equal(send(fds[i], body, 1, 0), 1);
+        rig_run_ms(&s.rig, 5);
+        assert_int_equal(recv(fds[i], answer, 12, MSG_DONTWAIT), 12);
+        taken += memcmp(answer, "HTTP/1.1 200", 12) == 0;
+        refused += memcmp(answer, "HTTP/1.1 503", 12) == 0;
+        close(fds[i]);
+    }
+    assert_int_equal(taken, 8);
+    assert_int_equal(refused, 4);
+    /* And all room is there again, also after clients that vanish. */
+    for (int i = 0; i < 24; i++) {
+        fds[0] = connect_unix(s.path);
+        say(fds[0], head);
+        assert_int_equal(send(fds[0], body, BODY_MAX - 1, 0), BODY_MAX - 1);
+        rig_run_ms(&s.rig, 5);
+        close(fds[0]);
+        rig_run_ms(&s.rig, 5);
+    }
+    fds[0] = connect_unix(s.path);
+    say(fds[0], head);
+    assert_int_equal(send(fds[0], body, BODY_MAX, 0), BODY_MAX);
+    rig_run_ms(&s.rig, 10);
+    assert_int_equal(recv(fds[0], answer, 12, MSG_DONTWAIT), 12);
+    assert_memory_equal(answer, "HTTP/1.1 200", 12);
+    close(fds[0]);
+    site_close(&s);
+}
+
 static void connections_beyond_the_limit_wait_their_turn(void **state)
 {
     struct http_server_opts opts;
@@ -380,6 +466,8 @@ int main(void)
         cmocka_unit_test(client_that_vanishes_ends_its_call),
         cmocka_unit_test(free_ends_what_is_under_way),
         cmocka_unit_test(silent_connections_are_closed),
+        cmocka_unit_test(request_that_trickles_is_cut_off),
+        cmocka_unit_test(unfinished_bodies_are_bounded_together),
         cmocka_unit_test(connections_beyond_the_limit_wait_their_turn),
     };
 
