@@ -468,6 +468,19 @@ static void item_remove(struct xmlrpc *v, size_t i)
     v->count--;
 }
 
+struct xmlrpc *xmlrpc_detach(struct xmlrpc *structure, const char *name)
+{
+    size_t i = member_index(structure, name);
+    struct xmlrpc *value;
+
+    if (i == SIZE_MAX)
+        return NULL;
+    value = structure->items[i].value;
+    structure->items[i].value = NULL;
+    item_remove(structure, i);
+    return value;
+}
+
 void xmlrpc_remove(struct xmlrpc *structure, const char *name)
 {
     size_t i = member_index(structure, name);

@@ -83,6 +83,9 @@ bool xmlrpc_append(struct xmlrpc *array, struct xmlrpc *take);
 bool xmlrpc_set_text(struct xmlrpc *structure, const char *name,
                      const char *text);
 
+/* The member of that name, taken out of the struct; NULL: there is none. */
+struct xmlrpc *xmlrpc_detach(struct xmlrpc *structure, const char *name);
+
 /* No error when there is none of that name or index. */
 void xmlrpc_remove(struct xmlrpc *structure, const char *name);
 void xmlrpc_remove_at(struct xmlrpc *array, size_t i);

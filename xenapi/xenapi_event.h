@@ -3,8 +3,10 @@
  * xenapi/xenapi_event.h - event.from in a loop, for those who listen.
  *
  * It runs while anybody listens. After a lost session, a refused token or a
- * broken connection it begins with a fresh token and says reset(): what was
- * learned from events before is void. The session's thread.
+ * broken connection it begins with a fresh token (all objects come as added)
+ * and says reset() before: what was learned from events till then is void. Who
+ * joins others that listen to the same class hears what changes from then on.
+ * The session's thread.
  */
 #ifndef CAIRN_XENAPI_XENAPI_EVENT_H
 #define CAIRN_XENAPI_XENAPI_EVENT_H
@@ -22,7 +24,7 @@ struct xenapi_listener {
     /* record: NULL for XENAPI_EVENT_DEL; borrowed. */
     void (*event)(struct xenapi_listener *l, enum xenapi_event_op op,
                   const char *ref, const struct xmlrpc *record);
-    void (*reset)(struct xenapi_listener *l); /* also before the first events */
+    void (*reset)(struct xenapi_listener *l);
     /* private: */
     struct xenapi_session *session;
     struct xenapi_listener *next, **link;
