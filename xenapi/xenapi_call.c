@@ -298,8 +298,7 @@ static bool retry_refused(struct xenapi_call *c)
         pause_call(c);
         return true;
     }
-    if (xenapi_rpc_is(f, "HOST_STILL_BOOTING") &&
-        c->booting_ms < t->booting) {
+    if (xenapi_rpc_is(f, "HOST_STILL_BOOTING") && c->booting_ms < t->booting) {
         c->booting_ms += t->retry;
         pause_call(c);
         return true;

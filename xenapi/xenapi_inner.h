@@ -6,6 +6,7 @@
 #ifndef CAIRN_XENAPI_XENAPI_INNER_H
 #define CAIRN_XENAPI_XENAPI_INNER_H
 
+#include "loop/timer.h"
 #include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_event.h"
 #include "xenapi/xenapi_post.h"

@@ -17,11 +17,10 @@
 
 static void try_host(struct xenapi_session *s);
 
-void xenapi_login_enter(struct xenapi_session *s,
-                        enum xenapi_login_state state)
+void xenapi_login_enter(struct xenapi_session *s, enum xenapi_login_state state)
 {
-    static const char *const names[] = {
-        "idle", "login", "learning", "pause", "ready", "denied", "closing"};
+    static const char *const names[] = {"idle",  "login",  "learning", "pause",
+                                        "ready", "denied", "closing"};
 
     if (s->state == CLOSING)
         return;
@@ -136,8 +135,8 @@ static void learn(struct xenapi_session *s)
     struct err err = {0};
 
     xenapi_login_enter(s, LEARNING);
-    if (xenapi_login_post(s, "host.get_all_records", s->ref, xmlrpc_new_array(), &o,
-             &s->post, &err) != ERR_OK)
+    if (xenapi_login_post(s, "host.get_all_records", s->ref, xmlrpc_new_array(),
+                          &o, &s->post, &err) != ERR_OK)
         give_up(s, &err);
 }
 
@@ -180,8 +179,8 @@ static void leave_old_login(struct xenapi_session *s)
     struct xenapi_post_opts o = {.done = on_farewell, .ctx = s};
 
     if (s->old_ref[0] && !s->farewell)
-        xenapi_login_post(s, "session.logout", s->old_ref, xmlrpc_new_array(), &o,
-             &s->farewell, NULL);
+        xenapi_login_post(s, "session.logout", s->old_ref, xmlrpc_new_array(),
+                          &o, &s->farewell, NULL);
     bytes_wipe(s->old_ref, sizeof(s->old_ref));
 }
 
@@ -284,14 +283,14 @@ static void try_host(struct xenapi_session *s)
     enum err_code rc;
 
     xenapi_login_enter(s, LOGIN);
-    if (params && (!add_text(params, s->user) ||
-                   !add_text(params, s->password) || !add_text(params, "1.0") ||
-                   !add_text(params, s->originator))) {
+    if (params &&
+        (!add_text(params, s->user) || !add_text(params, s->password) ||
+         !add_text(params, "1.0") || !add_text(params, s->originator))) {
         xmlrpc_free(params);
         params = NULL;
     }
-    rc = xenapi_login_post(s, "session.login_with_password", NULL, params, &o, &s->post,
-              &err);
+    rc = xenapi_login_post(s, "session.login_with_password", NULL, params, &o,
+                           &s->post, &err);
     if (rc == ERR_OK)
         return;
     err_context(&err, "pool %s", s->name);
@@ -300,4 +299,3 @@ static void try_host(struct xenapi_session *s)
     else
         give_up(s, &err);
 }
-

@@ -91,8 +91,9 @@ static void on_http_done(void *ctx, const struct err *err,
         return;
     }
     if (buf_failed(&p->answer))
-        err_set(&p->err, r->body_bytes > XENAPI_POST_ANSWER_MAX ? ERR_PROTOCOL
-                                                                : ERR_NOMEM,
+        err_set(&p->err,
+                r->body_bytes > XENAPI_POST_ANSWER_MAX ? ERR_PROTOCOL
+                                                       : ERR_NOMEM,
                 0, "%s: an answer of %ju bytes", p->place.origin,
                 (uintmax_t)r->body_bytes);
     else if (r->status != 200)

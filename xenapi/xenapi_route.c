@@ -193,8 +193,7 @@ struct xenapi_route *xenapi_route_hold(struct xenapi_route *r)
 
 void xenapi_route_drop(struct xenapi_route *r)
 {
-    if (!r ||
-        atomic_fetch_sub_explicit(&r->count, 1, memory_order_acq_rel) > 1)
+    if (!r || atomic_fetch_sub_explicit(&r->count, 1, memory_order_acq_rel) > 1)
         return;
     for (size_t i = 0; i < r->peer_count; i++) {
         free(r->peers[i].uuid);
@@ -245,9 +244,9 @@ bool xenapi_route_knows(const struct xenapi_route *r, const char *host)
     return false;
 }
 
-enum err_code xenapi_route_place(const struct xenapi_route *r,
-                                 const char *host, unsigned port,
-                                 struct xenapi_place *out, struct err *err)
+enum err_code xenapi_route_place(const struct xenapi_route *r, const char *host,
+                                 unsigned port, struct xenapi_place *out,
+                                 struct err *err)
 {
     const struct peer *peer = find_peer(r, host);
     bool six = strchr(host, ':') != NULL;

@@ -82,8 +82,7 @@ bool xenapi_rpc_request(const char *method, const char *session,
 
 /* {Status: Success, Value} or {Status: Failure, ErrorDescription: [...]} */
 static enum err_code unwrap(struct xmlrpc *wrapped, struct xmlrpc **value,
-                            struct xenapi_rpc_failure *failure,
-                            struct err *err)
+                            struct xenapi_rpc_failure *failure, struct err *err)
 {
     const char *status = xmlrpc_get_text(wrapped, "Status");
 
@@ -95,8 +94,8 @@ static enum err_code unwrap(struct xmlrpc *wrapped, struct xmlrpc **value,
         return ERR_OK;
     }
     if (strcmp(status, "Failure") == 0)
-        return xenapi_rpc_failure_from(
-            xmlrpc_get(wrapped, "ErrorDescription"), failure, err);
+        return xenapi_rpc_failure_from(xmlrpc_get(wrapped, "ErrorDescription"),
+                                       failure, err);
     return err_set(err, ERR_PROTOCOL, 0, "an XAPI answer without a status");
 }
 
@@ -108,8 +107,7 @@ static enum err_code read_fault(const struct xml_node *fault, struct err *err)
 
     if (rc != ERR_OK)
         return rc;
-    err_set(err, ERR_REMOTE, 0, "fault: %s",
-            xmlrpc_get_text(v, "faultString"));
+    err_set(err, ERR_REMOTE, 0, "fault: %s", xmlrpc_get_text(v, "faultString"));
     xmlrpc_free(v);
     return ERR_REMOTE;
 }
@@ -191,8 +189,8 @@ enum err_code xenapi_rpc_err(const struct xenapi_rpc_failure *f,
 
         if (!param[0])
             continue;
-        n = snprintf(words + at, sizeof(words) - at, "%s%s",
-                     at ? ", " : ": ", param);
+        n = snprintf(words + at, sizeof(words) - at, "%s%s", at ? ", " : ": ",
+                     param);
         at = n < 0 || (size_t)n >= sizeof(words) - at ? sizeof(words) - 1
                                                       : at + (size_t)n;
     }

@@ -256,8 +256,8 @@ static void close_step(struct xenapi_session *s)
     if (s->ops || s->post || s->farewell)
         return;
     if (s->ref[0]) {
-        rc = xenapi_login_post(s, "session.logout", s->ref, xmlrpc_new_array(), &o,
-                  &s->post, NULL);
+        rc = xenapi_login_post(s, "session.logout", s->ref, xmlrpc_new_array(),
+                               &o, &s->post, NULL);
         bytes_wipe(s->ref, sizeof(s->ref));
         if (rc == ERR_OK)
             return;
@@ -356,7 +356,8 @@ const char *xenapi_session_ref(const struct xenapi_session *s, uint64_t *login)
     return s->ref;
 }
 
-const struct xenapi_timing *xenapi_session_timing(const struct xenapi_session *s)
+const struct xenapi_timing *
+xenapi_session_timing(const struct xenapi_session *s)
 {
     return &s->timing;
 }

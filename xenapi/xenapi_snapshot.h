@@ -4,8 +4,9 @@
  * removed without leaving anything, found again after a crash.
  *
  * A snapshot of ours is named "cairn/<gateway>/<job> <VM>" from its first
- * moment, and carries cairn:gateway and cairn:job in other_config. The
- * session's thread.
+ * moment: by that it is found, and who renames one keeps it. It carries
+ * cairn:gateway and cairn:job in other_config, its disks cairn:snapshot =
+ * "<gateway>/<job>/<their uuid>". The session's thread.
  */
 #ifndef CAIRN_XENAPI_XENAPI_SNAPSHOT_H
 #define CAIRN_XENAPI_XENAPI_SNAPSHOT_H
@@ -47,7 +48,7 @@ void xenapi_snapshot_cancel(struct xenapi_snapshot *op);
 
 struct xenapi_snapshot_found {
     const char *ref, *uuid, *name;
-    const char *job; /* "" when it never got its mark and its name has none */
+    const char *job;
     const char *vm_ref;
 };
 
@@ -64,5 +65,20 @@ enum err_code
 xenapi_snapshot_find(struct xenapi_session *s,
                      const struct xenapi_snapshot_find_opts *opts,
                      struct err *err);
+
+struct xenapi_snapshot_sweep_opts {
+    const char *gateway;
+    void (*done)(void *ctx, const struct err *err, size_t removed);
+    void *ctx;
+};
+
+/*
+ * Remove the disks of snapshots of this gateway that belong to no VM any more:
+ * what is left when a removal was interrupted between the VM and its disks.
+ */
+enum err_code
+xenapi_snapshot_sweep(struct xenapi_session *s,
+                      const struct xenapi_snapshot_sweep_opts *opts,
+                      struct err *err);
 
 #endif

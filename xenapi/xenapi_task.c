@@ -224,8 +224,8 @@ enum err_code xenapi_task_watch(struct xenapi_session *s,
 
     if (!t)
         return err_set(err, ERR_NOMEM, 0, "watching a task");
-    if (xenapi_call_is_null(opts->ref) ||
-        strlen(opts->ref) >= sizeof(t->ref) || xenapi_session_is_closing(s)) {
+    if (xenapi_call_is_null(opts->ref) || strlen(opts->ref) >= sizeof(t->ref) ||
+        xenapi_session_is_closing(s)) {
         free(t);
         return err_set(err, ERR_ARGUMENT, 0, "there is no task to watch");
     }
@@ -286,8 +286,7 @@ static void on_cancelled(void *ctx, const struct err *err,
 void xenapi_task_discard(struct xenapi_session *s, const char *ref, bool cancel)
 {
     struct discard *d;
-    struct xenapi_call_opts o = {.method = "task.cancel",
-                                 .done = on_cancelled};
+    struct xenapi_call_opts o = {.method = "task.cancel", .done = on_cancelled};
 
     if (xenapi_call_is_null(ref))
         return;
