@@ -17,7 +17,15 @@
 #include "loop/timer.h"
 #include "xenapi/xenapi_inner.h"
 
-enum xenapi_login_state { IDLE, LOGIN, LEARNING, PAUSE, READY, DENIED, CLOSING };
+enum xenapi_login_state {
+    IDLE,
+    LOGIN,
+    LEARNING,
+    PAUSE,
+    READY,
+    DENIED,
+    CLOSING,
+};
 
 struct xenapi_session {
     struct loop *loop;
