@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control API: VMs, backups, points, restores, jobs, waiting, streams. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tenants/catalog_job.h"
+#include "tenants/catalog_rule.h"
+#include "tests/unit/api_rig.h"
+
+static void vms_have_owners_and_reasons(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    int64_t id;
+
+    assert_ok(&r->f, catalog_rule_add(r->f.c, "globex", "east", RULE_NAME, "",
+                                      "*-web", &id, &r->f.err));
+    api_rig_point(r, w->globex_vault, RIG_POINT, RIG_VM_2, "globex-db", true);
+    r->pool_down = true;
+    assert_int_equal(api_rig_ask(r, "GET", "/vms", NULL, NULL), 200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 3);
+    /* Claimed twice: nobody's. */
+    assert_string_equal(api_rig_text(r, "items.0.name"), "acme-web");
+    assert_string_equal(api_rig_text(r, "items.0.tenant"), "(null)");
+    assert_true(json_bool(api_rig_at(r, "items.0.contested"), false));
+    assert_string_equal(api_rig_text(r, "items.0.claims.0"), "acme");
+    assert_string_equal(api_rig_text(r, "items.0.claims.1"), "globex");
+    /* Owned by its newest point. */
+    assert_string_equal(api_rig_text(r, "items.1.tenant"), "globex");
+    assert_string_equal(api_rig_text(r, "items.1.owned_by"), "point");
+    assert_string_equal(api_rig_text(r, "items.1.newest_point.id"), RIG_POINT);
+    assert_string_equal(api_rig_text(r, "items.2.owned_by"), "(null)");
+    assert_string_equal(api_rig_text(r, "unreachable.0.pool"), "west");
+    assert_int_equal(api_rig_int(r, "unreachable.0.exit"), 12);
+    assert_int_equal(api_rig_ask(r, "GET", "/vms?contested=true", NULL, NULL),
+                     200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 1);
+    assert_int_equal(api_rig_ask(r, "GET", "/vms?uncovered=true", NULL, NULL),
+                     200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 2);
+    assert_int_equal(api_rig_ask(r, "GET", "/vms?tenant=globex&pool=east",
+                                 NULL, NULL),
+                     200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 1);
+    assert_int_equal(r->asked_id, w->pool);
+    assert_int_equal(api_rig_ask(r, "GET", "/vms?pool=none", NULL, NULL),
+                     404);
+}
+
+static void vms_come_in_pages(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    char path[256];
+
+    /* '-' sorts before '/': the order must be that of pools, not of text. */
+    r->vms[0].pool = "east-2";
+    assert_int_equal(api_rig_ask(r, "GET", "/vms?limit=2", NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.uuid"), RIG_VM_2);
+    assert_string_equal(api_rig_text(r, "items.1.uuid"), RIG_VM_3);
+    assert_string_equal(api_rig_text(r, "next"), "east/" RIG_VM_3);
+    snprintf(path, sizeof(path), "/vms?limit=2&cursor=%s",
+             api_rig_text(r, "next"));
+    assert_int_equal(api_rig_ask(r, "GET", path, NULL, NULL), 200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 1);
+    assert_string_equal(api_rig_text(r, "items.0.uuid"), RIG_VM_1);
+    assert_string_equal(api_rig_text(r, "next"), "(null)");
+}
+
+static void a_vm_is_resolved_where_it_is_unique(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    r->vms[2].rule.name = "acme-web";
+    r->vms[2].pool = "west";
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=acme-web", NULL,
+                                 NULL),
+                     409);
+    assert_int_equal(api_rig_int(r, "exit"), 7);
+    assert_non_null(strstr(api_rig_text(r, "detail"), RIG_VM_1));
+    assert_non_null(strstr(api_rig_text(r, "detail"), RIG_VM_3));
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=west%2Facme-web",
+                                 NULL, NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "uuid"), RIG_VM_3);
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=acme-web",
+                                 w->globex_token, NULL),
+                     404);
+    assert_int_equal(api_rig_ask(r, "GET", "/vms/" RIG_VM_1, w->acme_token,
+                                 NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "name"), "acme-web");
+    assert_int_equal(api_rig_ask(r, "GET", "/vms/acme-web", NULL, NULL), 404);
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm", NULL, NULL), 400);
+    r->pool_down = true;
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=gone", NULL, NULL),
+                     502);
+    assert_int_equal(api_rig_int(r, "exit"), 12);
+    assert_non_null(strstr(api_rig_text(r, "detail"), "'west'"));
+}
+
+static void a_move_changes_the_owner(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    assert_int_equal(api_rig_ask(r, "POST", "/vms/" RIG_VM_1 "/move", NULL,
+                                 "{\"tenant\":\"globex\"}"),
+                     200);
+    assert_int_equal(api_rig_ask(r, "GET", "/vms/" RIG_VM_1, NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "tenant"), "globex");
+    assert_true(json_bool(api_rig_at(r, "contested"), false));
+    assert_int_equal(api_rig_ask(r, "POST", "/vms/x/move", NULL,
+                                 "{\"tenant\":\"globex\"}"),
+                     400);
+}
+
+static void a_backup_becomes_one_job_per_vm(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    assert_int_equal(
+        api_rig_ask(r, "POST", "/backups", NULL,
+                    "{\"vms\":[\"acme-web\",\"" RIG_VM_1 "\",\"globex-db\"]}"),
+        202);
+    assert_string_equal(r->asked, "vm_list;backup;backup;");
+    assert_int_equal(json_count(api_rig_at(r, "jobs")), 2);
+    assert_string_equal(api_rig_text(r, "jobs.0.tenant"), "acme");
+    assert_string_equal(api_rig_text(r, "jobs.0.vault"), "main");
+    assert_string_equal(api_rig_text(r, "jobs.1.vm"), RIG_VM_2);
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", w->acme_token,
+                                 "{\"tenant\":\"acme\"}"),
+                     202);
+    assert_int_equal(json_count(api_rig_at(r, "jobs")), 1);
+    assert_int_equal(r->asked_id, w->acme_vault);
+    assert_int_equal(api_rig_ask(r, "GET", "/jobs", w->acme_token, NULL), 200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 2);
+    assert_string_equal(api_rig_text(r, "items.0.kind"), "backup");
+    assert_string_equal(api_rig_text(r, "items.0.vm.name"), "acme-web");
+    assert_string_equal(api_rig_text(r, "items.0.state"), "queued");
+}
+
+static void a_backup_without_owner_vault_or_vm_is_refused_whole(void **state)
+{
+    static const struct {
+        const char *body;
+        int status, exit;
+    } rows[] = {
+        {"{}", 400, 2},
+        {"{\"vms\":[]}", 400, 2},
+        {"{\"vms\":[\"acme-web\",\"nobody\"]}", 404, 4},
+        {"{\"vms\":[\"acme-web\",\"stray\"]}", 422, 6},
+        {"{\"vms\":[\"acme-web\"],\"tenant\":\"globex\"}", 404, 4},
+        {"{\"vms\":[\"acme-web\"],\"vault\":\"none\"}", 404, 4},
+        {"{\"tenant\":\"none\"}", 404, 4},
+    };
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    int64_t second;
+
+    for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
+        assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                     rows[i].body),
+                         rows[i].status);
+        assert_int_equal(api_rig_int(r, "exit"), rows[i].exit);
+        assert_null(strstr(r->asked, "backup"));
+    }
+    /* Two vaults, and no point that says which. */
+    second = fixture_vault(&r->f, "acme", "second");
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\"],"
+                                 "\"vault\":\"second\"}"),
+                     409); /* it is not ready */
+    assert_ok(&r->f, catalog_vault_set_state(r->f.c, second,
+                                             CATALOG_VAULT_READY, RIG_VAULT_ID,
+                                             "", &r->f.err));
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\"]}"),
+                     409);
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\"],"
+                                 "\"vault\":\"second\"}"),
+                     202);
+    assert_int_equal(r->asked_id, second);
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\"]}"),
+                     202);
+    assert_int_equal(r->asked_id, w->acme_vault);
+}
+
+static void a_backup_that_the_engine_refuses_is_a_problem(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    /* vm_list() must work, job_start() must not. */
+    assert_ok(&r->f, catalog_tenant_set_state(r->f.c, "acme",
+                                              CATALOG_TENANT_SUSPENDED,
+                                              &r->f.err));
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\"]}"),
+                     403);
+    assert_int_equal(api_rig_int(r, "exit"), 5);
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\",\"globex-db\"]}"),
+                     202);
+    assert_int_equal(json_count(api_rig_at(r, "jobs")), 1);
+    assert_string_equal(api_rig_text(r, "failed.0.name"), "acme-web");
+    assert_int_equal(api_rig_int(r, "failed.0.exit"), 5);
+    err_set(&r->err, ERR_UNREACHABLE, 0, "no pool answers");
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\"]}"),
+                     502);
+    assert_int_equal(api_rig_int(r, "exit"), 12);
+}
+
+static void points_are_listed_shown_and_verified(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    api_rig_point(r, w->acme_vault, "20261121T081530Z-00000001", RIG_VM_1,
+                  "acme-web", true);
+    assert_int_equal(api_rig_ask(r, "GET", "/points?vm=acme-web&limit=1",
+                                 w->acme_token, NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "items.0.id"),
+                        "20261121T081530Z-00000001");
+    assert_int_equal(json_count(api_rig_at(r, "items")), 1);
+    assert_string_not_equal(api_rig_text(r, "next"), "(null)");
+    assert_int_equal(api_rig_ask(r, "GET",
+                                 "/points?vm=" RIG_VM_1
+                                 "&from=2026-11-20&before=2026-11-21",
+                                 NULL, NULL),
+                     200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 1);
+    assert_string_equal(api_rig_text(r, "items.0.id"), RIG_POINT);
+    assert_string_equal(api_rig_text(r, "items.0.time"),
+                        "2026-11-20T08:15:30Z");
+    assert_int_equal(api_rig_ask(r, "GET", "/points/" RIG_POINT,
+                                 w->acme_token, NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "vault"), "main");
+    assert_int_equal(api_rig_ask(r, "GET",
+                                 "/resolve/point?ref=east%2Facme-web@latest",
+                                 NULL, NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "id"), "20261121T081530Z-00000001");
+    assert_int_equal(api_rig_ask(r, "GET", "/points?vault=none", NULL, NULL),
+                     404);
+    assert_int_equal(api_rig_int(r, "exit"), 10);
+    assert_int_equal(api_rig_ask(r, "POST", "/points/" RIG_POINT "/verify",
+                                 w->acme_token, NULL),
+                     202);
+    assert_string_equal(r->asked, "verify;");
+    assert_string_equal(api_rig_text(r, "jobs.0.vm"), RIG_VM_1);
+    r->doc = "{\"points\":2}";
+    assert_int_equal(api_rig_ask(r, "POST", "/vaults/main/refresh",
+                                 w->acme_token, NULL),
+                     200);
+    assert_string_equal(r->asked, "point_refresh;");
+}
+
+static void a_restore_says_all_that_the_engine_needs(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    assert_int_equal(
+        api_rig_ask(r, "POST", "/restores", NULL,
+                    "{\"point\":\"acme-web@latest\",\"pool\":\"east\","
+                    "\"sr\":{\"*\":\"fast\"},\"network\":{\"0\":\"none\"},"
+                    "\"mac\":\"keep\",\"name\":\"n\",\"start\":true}"),
+        202);
+    assert_string_equal(r->asked, "restore;");
+    assert_string_equal(r->params,
+                        "{\"sr\":{\"*\":\"fast\"},\"network\":{\"0\":"
+                        "\"none\"},\"mac\":\"keep\",\"uuid\":\"new\","
+                        "\"name\":\"n\",\"start\":true,\"dry_run\":false}");
+    assert_int_equal(api_rig_ask(r, "GET", "/jobs?kind=restore", NULL, NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "items.0.point"), RIG_POINT);
+    assert_string_equal(api_rig_text(r, "items.0.pool"), "east");
+    assert_int_equal(api_rig_ask(r, "GET", "/jobs?kind=restore",
+                                 w->acme_token, NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "items.0.pool"), "(absent)");
+}
+
+static void a_restore_to_nowhere_or_twice_is_refused(void **state)
+{
+    static const struct {
+        const char *body;
+        int status, exit;
+    } rows[] = {
+        {"{\"point\":\"x\"}", 400, 2},
+        {"{\"point\":\"x\",\"pool\":\"east\",\"output\":\"xva\"}", 400, 2},
+        {"{\"point\":\"x\",\"output\":\"tar\"}", 400, 2},
+        {"{\"point\":\"x\",\"output\":\"raw\"}", 400, 2},
+        {"{\"point\":\"x\",\"output\":\"raw\",\"disk\":-1}", 400, 2},
+        {"{\"point\":\"x\",\"output\":\"xva\",\"disk\":0}", 400, 2},
+        {"{\"point\":\"x\",\"output\":\"xva\",\"start\":true}", 400, 2},
+        {"{\"point\":\"x\",\"pool\":\"east\",\"disk\":0}", 400, 2},
+        {"{\"point\":\"x\",\"pool\":\"east\",\"mac\":\"old\"}", 400, 2},
+        {"{\"point\":\"x\",\"pool\":\"east\",\"uuid\":\"old\"}", 400, 2},
+        {"{\"point\":\"x\",\"pool\":\"east\"}", 404, 4},
+        {"{\"point\":\"" RIG_POINT "\",\"pool\":\"none\"}", 404, 4},
+        {"{\"point\":\"" RIG_POINT "\",\"pool\":\"east\",\"vault\":\"none\"}",
+         404, 10},
+    };
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
+        int status = api_rig_ask(r, "POST", "/restores", NULL, rows[i].body);
+
+        if (status != rows[i].status || api_rig_int(r, "exit") != rows[i].exit)
+            fail_msg("%s: %d %s", rows[i].body, status,
+                     api_rig_text(r, "detail"));
+        assert_string_equal(r->asked, "");
+    }
+}
+
+static const char stream_ask[] =
+    "{\"point\":\"" RIG_POINT "\",\"output\":\"raw\",\"disk\":0}";
+
+/* Begin a streamed restore; returns when the backend has the stream. */
+static void stream_begin(struct api_rig_world *w)
+{
+    struct api_rig *r = &w->rig;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    r->asked[0] = '\0';
+    api_rig_begin(r, &r->call, "POST", "/restores", w->acme_token,
+                  stream_ask);
+    while (!r->stream)
+        loop_run(r->net.loop);
+    assert_string_equal(r->params, "{\"output\":\"raw\",\"disk\":0}");
+}
+
+static void a_restored_disk_is_the_answers_body(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct err ok = {0};
+
+    stream_begin(w);
+    api_stream_begin(r->stream, "01job", 8);
+    assert_true(api_stream_write(r->stream, "abcd", 4));
+    rig_run_ms(&r->net, 20);
+    assert_true(api_stream_write(r->stream, "efgh", 4));
+    api_stream_end(r->stream, &ok, EXIT_OK);
+    rig_run(&r->net);
+    assert_int_equal(r->call.err.code, ERR_OK);
+    assert_int_equal(r->call.status, 200);
+    assert_int_equal(r->call.length, 8);
+    assert_int_equal(r->call.body.len, 8);
+    assert_memory_equal(r->call.body.data, "abcdefgh", 8);
+    assert_int_equal(api_rig_ask(r, "GET", "/audit", NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.action"), "restore.start");
+    assert_string_equal(api_rig_text(r, "items.0.object"), RIG_POINT);
+    assert_string_equal(api_rig_text(r, "items.0.outcome"), "ok");
+}
+
+static void a_stream_that_fails_is_never_taken_for_whole(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct err e;
+
+    for (int known = 0; known < 2; known++) {
+        r->stream = NULL;
+        stream_begin(w);
+        api_stream_begin(r->stream, "01job", known ? 8 : -1);
+        assert_true(api_stream_write(r->stream, "abcd", 4));
+        rig_run_ms(&r->net, 20);
+        err_set(&e, ERR_INTEGRITY, 0, "pack 12: wrong tag");
+        api_stream_end(r->stream, &e, EXIT_DAMAGE);
+        rig_run(&r->net);
+        assert_int_not_equal(r->call.err.code, ERR_OK);
+        assert_int_equal(api_rig_ask(r, "GET", "/audit", NULL, NULL), 200);
+        assert_string_equal(api_rig_text(r, "items.0.outcome"), "integrity");
+    }
+}
+
+static void a_stream_that_never_began_is_a_problem(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    err_set(&r->err, ERR_KEY, 0, "no key opens the vault");
+    assert_int_equal(api_rig_ask(r, "POST", "/restores", NULL, stream_ask),
+                     422);
+    assert_int_equal(api_rig_int(r, "exit"), 8); /* the engine's word */
+    assert_string_equal(api_rig_text(r, "detail"), "no key opens the vault");
+}
+
+static void a_slow_client_stops_the_engine_until_it_drains(void **state)
+{
+    static uint8_t piece[65536];
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct err ok = {0};
+    size_t taken = 0;
+
+    stream_begin(w);
+    api_stream_begin(r->stream, "01job", -1);
+    while (taken < 64 * sizeof(piece) &&
+           api_stream_write(r->stream, piece, sizeof(piece)))
+        taken += sizeof(piece);
+    assert_true(taken < 64 * sizeof(piece)); /* it was refused at some time */
+    assert_int_equal(r->drained, 0);
+    /* The rig's buffer takes 1 MiB: the client is read by the test. */
+    r->call.body.max = 1 << 24;
+    for (int i = 0; i < 1000 && r->drained == 0; i++)
+        rig_run_ms(&r->net, 5);
+    assert_int_equal(r->drained, 1);
+    assert_true(api_stream_write(r->stream, piece, sizeof(piece)));
+    api_stream_end(r->stream, &ok, EXIT_OK);
+    rig_run(&r->net);
+    assert_int_equal(r->call.err.code, ERR_OK);
+    assert_int_equal(r->call.body.len, taken + sizeof(piece));
+}
+
+static void a_client_that_leaves_is_told_to_the_engine_once(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct err e;
+
+    stream_begin(w);
+    api_stream_begin(r->stream, "01job", -1);
+    rig_run_ms(&r->net, 10);
+    rig_cancel(&r->call);
+    rig_run(&r->net);
+    /* A server that has nothing to send looks at its client when it has. */
+    for (int i = 0; i < 1000 && r->gone == 0; i++) {
+        assert_true(api_stream_write(r->stream, "abcd", 4));
+        rig_run_ms(&r->net, 5);
+    }
+    assert_int_equal(r->gone, 1);
+    /* What comes after is taken and dropped. */
+    assert_true(api_stream_write(r->stream, "abcd", 4));
+    err_set(&e, ERR_CANCELLED, 0, "the client went away");
+    api_stream_end(r->stream, &e, EXIT_INTERRUPTED);
+    rig_run_ms(&r->net, 20);
+    assert_int_equal(r->gone, 1);
+    assert_int_equal(api_rig_ask(r, "GET", "/audit", NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.outcome"), "cancelled");
+}
+
+/* A queued job of acme. */
+static void job_make(struct api_rig *r, char path[64])
+{
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL,
+                                 "{\"vms\":[\"acme-web\"]}"),
+                     202);
+    snprintf(path, 64, "/jobs/%s", api_rig_text(r, "jobs.0.id"));
+}
+
+struct later {
+    struct timer timer;
+    struct api_rig *rig;
+    const char *id;
+};
+
+static void on_later(struct timer *t)
+{
+    struct later *l = (struct later *)t;
+    struct err err;
+
+    assert_int_equal(catalog_job_log_add(l->rig->f.c, l->id, "info", "hello",
+                                         &err),
+                     ERR_OK);
+    api_job_changed(l->rig->api, l->id);
+}
+
+static void a_long_poll_answers_when_the_job_changes(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct later later = {.rig = r};
+    char path[64], ask[128];
+    uint64_t begun;
+    int64_t change;
+
+    job_make(r, path);
+    later.id = path + 6;
+    assert_int_equal(api_rig_ask(r, "GET", path, NULL, NULL), 200);
+    change = api_rig_int(r, "change");
+    snprintf(ask, sizeof(ask), "%s?seen=%jd&wait_ms=60", path,
+             (intmax_t)change);
+    begun = clock_mono_ms(clock_system());
+    assert_int_equal(api_rig_ask(r, "GET", ask, NULL, NULL), 200);
+    assert_true(clock_mono_ms(clock_system()) - begun >= 55);
+    assert_int_equal(api_rig_int(r, "change"), change);
+    snprintf(ask, sizeof(ask), "%s?seen=%jd&wait_ms=30000", path,
+             (intmax_t)change);
+    timer_start(r->net.loop, &later.timer, 30, on_later);
+    begun = clock_mono_ms(clock_system());
+    assert_int_equal(api_rig_ask(r, "GET", ask, NULL, NULL), 200);
+    assert_int_equal(api_rig_int(r, "change"), change + 1);
+    assert_true(clock_mono_ms(clock_system()) - begun < 900);
+    snprintf(ask, sizeof(ask), "%s/log?after=1&wait_ms=30000", path);
+    timer_start(r->net.loop, &later.timer, 30, on_later);
+    assert_int_equal(api_rig_ask(r, "GET", ask, NULL, NULL), 200);
+    assert_int_equal(api_rig_int(r, "items.0.number"), 2);
+    assert_string_equal(api_rig_text(r, "items.0.text"), "hello");
+    assert_int_equal(api_rig_int(r, "after"), 2);
+    assert_false(json_bool(api_rig_at(r, "final"), true));
+    snprintf(ask, sizeof(ask), "%s?wait_ms=60001", path);
+    assert_int_equal(api_rig_ask(r, "GET", ask, NULL, NULL), 400);
+}
+
+static void a_change_that_nobody_told_is_seen_within_two_seconds(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct rig_call call = {0};
+    char path[64], ask[128];
+
+    job_make(r, path);
+    snprintf(ask, sizeof(ask), "%s?seen=1&wait_ms=10000", path);
+    api_rig_begin(r, &call, "GET", ask, NULL, NULL);
+    rig_run_ms(&r->net, 50);
+    assert_int_equal(call.done, 0);
+    assert_ok(&r->f, catalog_job_start(r->f.c, path + 6, &r->f.err));
+    rig_run_ms(&r->net, 2000);
+    assert_int_equal(call.done, 1);
+    rig_fini(&call);
+}
+
+static void a_final_job_keeps_nobody_waiting(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    char path[64], ask[128];
+    struct err cause;
+
+    job_make(r, path);
+    err_set(&cause, ERR_INTEGRITY, 0, "tenant acme, VM web: pack 1");
+    assert_ok(&r->f, catalog_job_finish(r->f.c, path + 6,
+                                        &(struct catalog_job_end){
+                                            .state = CATALOG_JOB_FAILED,
+                                            .cause = &cause, .exit = 8,
+                                            .result = "{\"a\":[1]}"},
+                                        &r->f.err));
+    snprintf(ask, sizeof(ask), "%s?seen=2&wait_ms=60000", path);
+    assert_int_equal(api_rig_ask(r, "GET", ask, w->acme_token, NULL), 200);
+    assert_string_equal(api_rig_text(r, "state"), "failed");
+    assert_true(json_bool(api_rig_at(r, "final"), false));
+    assert_int_equal(api_rig_int(r, "exit"), 8);
+    assert_string_equal(api_rig_text(r, "code"), "integrity");
+    assert_string_equal(api_rig_text(r, "error"),
+                        "tenant acme, VM web: pack 1");
+    assert_int_equal(api_rig_int(r, "result.a.0"), 1);
+    snprintf(ask, sizeof(ask), "%s/log?wait_ms=60000", path);
+    assert_int_equal(api_rig_ask(r, "GET", ask, NULL, NULL), 200);
+    assert_true(json_bool(api_rig_at(r, "final"), false));
+}
+
+static void a_job_is_cancelled_once_it_runs_or_waits(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    char path[64], ask[80];
+
+    job_make(r, path);
+    snprintf(ask, sizeof(ask), "%s/cancel", path);
+    assert_int_equal(api_rig_ask(r, "POST", ask, w->acme_token, NULL), 202);
+    assert_string_equal(r->asked, "job_cancel;");
+    assert_true(json_bool(api_rig_at(r, "cancel_asked"), false));
+    assert_ok(&r->f, catalog_job_finish(r->f.c, path + 6,
+                                        &(struct catalog_job_end){
+                                            .state = CATALOG_JOB_CANCELLED},
+                                        &r->f.err));
+    assert_int_equal(api_rig_ask(r, "POST", ask, NULL, NULL), 409);
+    assert_string_equal(r->asked, "");
+    assert_int_equal(api_rig_int(r, "exit"), 7);
+}
+
+static void what_failed_is_done_again_as_it_was(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    char path[64], ask[80];
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    assert_int_equal(
+        api_rig_ask(r, "POST", "/restores", NULL,
+                    "{\"point\":\"" RIG_POINT "\",\"pool\":\"east\","
+                    "\"name\":\"n\"}"),
+        202);
+    snprintf(path, sizeof(path), "%s", api_rig_text(r, "jobs.0.id"));
+    snprintf(ask, sizeof(ask), "/jobs/%s/retry", path);
+    assert_int_equal(api_rig_ask(r, "POST", ask, NULL, NULL), 409);
+    assert_ok(&r->f, catalog_job_finish(r->f.c, path,
+                                        &(struct catalog_job_end){
+                                            .state = CATALOG_JOB_FAILED},
+                                        &r->f.err));
+    /* It goes to a pool: not for a tenant. */
+    assert_int_equal(api_rig_ask(r, "POST", ask, w->acme_token, NULL), 403);
+    assert_int_equal(api_rig_ask(r, "POST", ask, NULL, NULL), 202);
+    assert_string_equal(r->asked, "restore;");
+    assert_non_null(strstr(r->params, "\"name\":\"n\""));
+    assert_int_equal(api_rig_ask(r, "GET", "/jobs?limit=1", NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.point"), RIG_POINT);
+    job_make(r, path);
+    assert_ok(&r->f, catalog_job_finish(r->f.c, path + 6,
+                                        &(struct catalog_job_end){
+                                            .state = CATALOG_JOB_SUCCEEDED},
+                                        &r->f.err));
+    snprintf(ask, sizeof(ask), "%s/retry", path);
+    assert_int_equal(api_rig_ask(r, "POST", ask, w->acme_token, NULL), 409);
+}
+
+static void a_client_that_leaves_stops_nothing_that_was_begun(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct rig_call call = {0};
+
+    r->delay_ms = 50;
+    api_rig_begin(r, &call, "POST", "/backups", NULL,
+                  "{\"vms\":[\"acme-web\"]}");
+    rig_run_ms(&r->net, 20);
+    assert_string_equal(r->asked, "vm_list;");
+    rig_cancel(&call);
+    rig_run(&r->net);
+    rig_run_ms(&r->net, 150);
+    assert_string_equal(r->asked, "vm_list;backup;");
+    assert_int_equal(api_rig_ask(r, "GET", "/audit", NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.action"), "backup.start");
+    rig_fini(&call);
+}
+
+static void closing_waits_for_what_is_under_way(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    static struct rig_call slow, waiting;
+    char path[64], ask[128];
+
+    /* The teardown closes the API while these two are there; what the rig
+     * counts as pending ends with the server. */
+    job_make(r, path);
+    r->delay_ms = 100;
+    api_rig_begin(r, &slow, "GET", "/status", NULL, NULL);
+    snprintf(ask, sizeof(ask), "%s?seen=1&wait_ms=60000", path);
+    api_rig_begin(r, &waiting, "GET", ask, NULL, NULL);
+    rig_run_ms(&r->net, 20);
+    assert_int_equal(slow.done + waiting.done, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, api_rig_setup, \
+                                                  api_rig_teardown)
+        ROW(vms_have_owners_and_reasons),
+        ROW(vms_come_in_pages),
+        ROW(a_vm_is_resolved_where_it_is_unique),
+        ROW(a_move_changes_the_owner),
+        ROW(a_backup_becomes_one_job_per_vm),
+        ROW(a_backup_without_owner_vault_or_vm_is_refused_whole),
+        ROW(a_backup_that_the_engine_refuses_is_a_problem),
+        ROW(points_are_listed_shown_and_verified),
+        ROW(a_restore_says_all_that_the_engine_needs),
+        ROW(a_restore_to_nowhere_or_twice_is_refused),
+        ROW(a_restored_disk_is_the_answers_body),
+        ROW(a_stream_that_fails_is_never_taken_for_whole),
+        ROW(a_stream_that_never_began_is_a_problem),
+        ROW(a_slow_client_stops_the_engine_until_it_drains),
+        ROW(a_client_that_leaves_is_told_to_the_engine_once),
+        ROW(a_long_poll_answers_when_the_job_changes),
+        ROW(a_change_that_nobody_told_is_seen_within_two_seconds),
+        ROW(a_final_job_keeps_nobody_waiting),
+        ROW(a_job_is_cancelled_once_it_runs_or_waits),
+        ROW(what_failed_is_done_again_as_it_was),
+        ROW(a_client_that_leaves_stops_nothing_that_was_begun),
+        ROW(closing_waits_for_what_is_under_way),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
