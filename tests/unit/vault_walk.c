@@ -38,7 +38,8 @@ static bool take(struct vault_walk *w, uint64_t offset)
     if (w->refuse_each && !w->refused &&
         (w->deliveries + 1) % w->refuse_each == 0) {
         w->refused = true;
-        timer_start(w->rig->loop, &w->resume, w->deliveries % 3, on_resume);
+        if (!w->no_resume)
+            timer_start(w->rig->loop, &w->resume, w->deliveries % 3, on_resume);
         return false;
     }
     w->refused = false;

@@ -18,6 +18,7 @@ struct vault_walk {
     struct vault_rig *rig;
     uint64_t memory;      /* 0: the least */
     unsigned refuse_each; /* refuse each n-th delivery once; 0: never */
+    bool no_resume;       /* what was refused stays refused */
     unsigned cancel_at;   /* cancel inside the n-th delivery; 0: never */
     /* what came out */
     struct walk *walk;
