@@ -82,7 +82,10 @@ class Xapi:
         """One request; (status, headers, body)."""
         c = self.connection()
         try:
-            c.request(method, path, body, headers or {})
+            try:
+                c.request(method, path, body, headers or {})
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the answer may have come before all was sent
             answer = c.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:

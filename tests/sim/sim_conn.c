@@ -73,7 +73,7 @@ bool sim_conn_open(struct sim_conn *c, struct sim_host *host, int fd, bool tls)
 static void conn_drain(struct sim_conn *c)
 {
     struct pollfd p = {c->fd, POLLIN, 0};
-    uint8_t waste[4096];
+    uint8_t waste[65536];
 
     shutdown(c->fd, SHUT_WR);
     for (int i = 0; i < DRAIN_READS && poll(&p, 1, DRAIN_MS) > 0; i++)

@@ -292,6 +292,19 @@ void sim_fault_release(struct sim_hit *hit)
     hit->fault = NULL;
 }
 
+/* Those that answer before there is anything to plan are asked one by one. */
+static bool is_early(const char *name)
+{
+    static const char *const early[] = {"_401", "_403", "_redirect"};
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < sizeof(early) / sizeof(early[0]); i++)
+        if (len > strlen(early[i]) &&
+            strcmp(name + len - strlen(early[i]), early[i]) == 0)
+            return true;
+    return false;
+}
+
 void sim_fault_plan(struct sim_faults *f, const char *prefix,
                     const struct sim_where *where, struct sim_plan *out)
 {
@@ -300,7 +313,7 @@ void sim_fault_plan(struct sim_faults *f, const char *prefix,
         struct sim_hit hit = {NULL};
 
         if (strncmp(known[i].name, prefix, strlen(prefix)) != 0 ||
-            out->count == SIM_PLAN_MAX ||
+            is_early(known[i].name) || out->count == SIM_PLAN_MAX ||
             !sim_fault_hit(f, known[i].name, where, &hit))
             continue;
         out->at[out->count].name = known[i].name;

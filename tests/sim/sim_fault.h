@@ -44,7 +44,7 @@ bool sim_fault_hit(struct sim_faults *f, const char *name,
 void sim_fault_release(struct sim_hit *hit);
 
 /* What goes wrong during one transfer: a hit of each fault whose name begins
- * with a prefix, taken at once. */
+ * with a prefix, taken at once; but not of refusals (_401, _403, _redirect). */
 #define SIM_PLAN_MAX 32
 
 struct sim_plan {

@@ -17,6 +17,7 @@
 #include "tests/sim/sim_control.h"
 #include "tests/sim/sim_export.h"
 #include "tests/sim/sim_http.h"
+#include "tests/sim/sim_import.h"
 #include "tests/sim/sim_mem.h"
 #include "tests/sim/sim_rpc.h"
 
@@ -34,6 +35,7 @@ static const struct {
 } routes[] = {
     {"POST", "/", sim_rpc_serve},
     {"GET", "/export", sim_export_serve},
+    {"PUT", "/import", sim_import_serve},
 };
 
 /* ---- sockets ---- */
