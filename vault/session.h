@@ -130,6 +130,8 @@ struct session_opts {
     uint64_t retain_until_ms; /* end of the point's retention; with a lock */
     struct point_ref witness; /* the VM's last point we know of; name "": none
                                  is known, and none is demanded */
+    size_t page_above; /* a map of more bytes goes in pages; 0: MAP_FIELD_BYTES,
+                          which is also the most */
 };
 
 /* ERR_ARGUMENT, ERR_NOMEM, ERR_KEY (the keyring seals nothing): done() will
@@ -152,9 +154,10 @@ struct session_disk {
 };
 
 /*
- * The next disk. Its data follows in rising order, without gaps, to its end;
- * then the next disk may be added. *number is for the calls below. ERR_ARGUMENT,
- * ERR_NOT_FOUND (incremental without parent), ERR_NOMEM: nothing changed.
+ * The next disk, from ready() on. The data of each comes in rising order,
+ * without gaps, to its end; and one disk after the other, as they were added.
+ * *number is for the calls below. ERR_ARGUMENT, ERR_NOT_FOUND (incremental
+ * without such a parent), ERR_NOMEM: nothing changed.
  */
 enum err_code session_add_disk(struct session *s, const struct session_disk *d,
                                unsigned *number, struct err *err);
@@ -166,14 +169,10 @@ bool session_write(struct session *s, unsigned disk, uint64_t offset,
 /* A range of zeros, of any length. */
 bool session_zero(struct session *s, unsigned disk, uint64_t offset,
                   uint64_t len);
-/* A range that is as in the parent; whole chunks, but at the disk's end. Ask
- * session_has() before: what the parent has condemned must be written. */
+/* A range that is as in the parent; whole chunks, but at the disk's end. Of a
+ * disk that was added as incremental. */
 bool session_unchanged(struct session *s, unsigned disk, uint64_t offset,
                        uint64_t len);
-/* Whether session_unchanged() may be said of a range: the parent has all of it
- * and none is condemned. */
-bool session_has(const struct session *s, unsigned disk, uint64_t offset,
-                 uint64_t len);
 
 /* All disks are complete. metadata (ova.xml) is copied; len 0: none. Commit;
  * done() tells. A disk that is not covered fails it (ERR_ARGUMENT). */

@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session_rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crypto/seal_pieces.h"
+#include "vault/map.h"
+#include "vault/name.h"
+
+/* --- clock and contents ------------------------------------------------------- */
+
+static uint64_t rig_wall(void *ctx)
+{
+    return ((struct rig *)ctx)->wall_ms;
+}
+
+static uint64_t rig_mono(void *ctx)
+{
+    return ((struct rig *)ctx)->mono_ms;
+}
+
+static uint64_t mix(uint64_t *x)
+{
+    uint64_t z = (*x += 0x9e3779b97f4a7c15u);
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+void rig_fill_noise(uint8_t *data, size_t len, uint64_t seed)
+{
+    for (size_t at = 0; at < len; at += 8) {
+        uint64_t v = mix(&seed);
+
+        memcpy(data + at, &v, len - at < 8 ? len - at : 8);
+    }
+}
+
+void rig_fill_text(uint8_t *data, size_t len, uint64_t seed)
+{
+    static const char *const words[] = {"stone ", "heap ", "path ", "marks ",
+                                        "the ", "way ", "up ", "and "};
+
+    for (size_t at = 0; at < len;) {
+        const char *w = words[mix(&seed) % BYTES_COUNT(words)];
+        size_t n = strlen(w) < len - at ? strlen(w) : len - at;
+
+        memcpy(data + at, w, n);
+        at += n;
+    }
+}
+
+/* --- waiting --------------------------------------------------------------------- */
+
+static void on_deadline(struct timer *t)
+{
+    (void)t;
+    fail_msg("a minute has passed");
+}
+
+void rig_run(struct rig *r)
+{
+    struct timer deadline = {0};
+
+    timer_start(r->loop, &deadline, 60000, on_deadline);
+    while (r->running)
+        uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+    timer_stop(&deadline);
+}
+
+void rig_turn(struct rig *r)
+{
+    uv_run(loop_uv(r->loop), UV_RUN_NOWAIT);
+}
+
+struct waiting {
+    struct index *index;
+    struct err err;
+    bool done;
+};
+
+static void on_index(void *ctx, const struct err *err, struct index *index)
+{
+    struct waiting *w = ctx;
+
+    w->index = index;
+    w->err = *err;
+    w->done = true;
+}
+
+static void open_index(struct rig *r)
+{
+    struct waiting w = {0};
+    struct index_open_opts opts = {
+        .path = r->index_path, .vault_id = *keyring_vault_id(r->keys),
+        .lane = r->lane, .loop = r->loop, .done = on_index, .ctx = &w};
+
+    if (index_open_start(&opts, &w.err) != ERR_OK)
+        fail_msg("%s", w.err.text);
+    while (!w.done)
+        uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+    if (!w.index)
+        fail_msg("%s", w.err.text);
+    r->index = w.index;
+}
+
+static void on_closed(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+static void close_index(struct rig *r)
+{
+    static const char *const tails[] = {"", "-wal", "-shm"};
+    bool closed = false;
+    char path[128];
+
+    index_close(r->index, r->loop, on_closed, &closed);
+    while (!closed)
+        uv_run(loop_uv(r->loop), UV_RUN_ONCE);
+    for (size_t i = 0; i < BYTES_COUNT(tails); i++) {
+        snprintf(path, sizeof(path), "%s%s", r->index_path, tails[i]);
+        unlink(path);
+    }
+}
+
+void rig_index_reset(struct rig *r)
+{
+    close_index(r);
+    open_index(r);
+}
+
+void rig_settings(struct rig *r, struct vault_settings settings)
+{
+    struct err err;
+
+    vault_unref(r->vault);
+    r->settings = settings;
+    if (vault_new(r->keys, &settings, &r->vault, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+}
+
+void rig_init(struct rig *r)
+{
+    struct err err = {0};
+
+    memset(r, 0, sizeof(*r));
+    r->clock = (struct clock){rig_wall, rig_mono, r};
+    r->wall_ms = 1750000000000;
+    snprintf(r->folder, sizeof(r->folder), "/tmp/cairn-test-session-XXXXXX");
+    if (!mkdtemp(r->folder) ||
+        loop_new("session", &r->clock, &r->loop, &err) != ERR_OK ||
+        lane_new("index", 1, 64, &r->lane, &err) != ERR_OK ||
+        seal_suite_new(&r->suite, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    snprintf(r->index_path, sizeof(r->index_path), "%s/index", r->folder);
+    r->keys = vectors_keyring(r->suite, true);
+    rig_settings(r, vault_settings_default());
+    r->bucket = store_fault_bucket_new();
+    r->store = store_fault_new(r->loop, r->bucket);
+    r->tools = session_tools_new(r->suite, 4);
+    r->chunks = slab_room_new(SESSION_CHUNK_SLAB, 16);
+    r->parts = slab_room_new(SESSION_PART_SLAB, 3);
+    r->budget = budget_new(256 * MIB);
+    assert_true(r->bucket && r->store && r->tools && r->chunks && r->parts &&
+                r->budget);
+    open_index(r);
+}
+
+void rig_fini(struct rig *r)
+{
+    assert_int_equal(r->running, 0);
+    close_index(r);
+    assert_int_equal(budget_used(r->budget), 0);
+    budget_free(r->budget);
+    slab_room_free(r->chunks); /* aborts if one is still out */
+    slab_room_free(r->parts);
+    session_tools_free(r->tools);
+    store_free(r->store);
+    store_fault_bucket_free(r->bucket);
+    vault_unref(r->vault);
+    keyring_unref(r->keys);
+    seal_suite_free(r->suite);
+    assert_true(lane_free(r->lane, 5000));
+    loop_free(r->loop);
+    rmdir(r->folder);
+}
+
+/* --- feeding ------------------------------------------------------------------------ */
+
+static bool zeros_ahead(const struct rig_backup *b, uint64_t *len)
+{
+    const struct rig_disk *d = &b->disk[b->at_disk];
+    uint64_t n = 0;
+
+    if (!b->tell_zeros || b->at % MIB)
+        return false;
+    while (b->at + n < d->opts.bytes) {
+        uint64_t step = d->opts.bytes - b->at - n < MIB
+                            ? d->opts.bytes - b->at - n : MIB;
+
+        if (!bytes_all_zero(d->data + b->at + n, step))
+            break;
+        n += step;
+    }
+    *len = n;
+    return n > 0;
+}
+
+static bool feed_piece(struct rig_backup *b)
+{
+    const struct rig_disk *d = &b->disk[b->at_disk];
+    uint64_t len = b->piece ? b->piece : 65536, zeros;
+    bool taken;
+
+    if (len > d->opts.bytes - b->at)
+        len = d->opts.bytes - b->at;
+    if (zeros_ahead(b, &zeros)) {
+        len = zeros;
+        taken = session_zero(b->session, b->at_disk, b->at, len);
+    } else {
+        taken = session_write(b->session, b->at_disk, b->at, d->data + b->at,
+                              len);
+    }
+    if (!taken)
+        return false;
+    b->at += len;
+    b->total += len;
+    b->rig->wall_ms += b->tick_ms;
+    b->rig->mono_ms += b->tick_ms;
+    return true;
+}
+
+static void feed(struct rig_backup *b)
+{
+    while (b->at_disk < b->disks) {
+        if (b->at == b->disk[b->at_disk].opts.bytes) {
+            b->at_disk++;
+            b->at = 0;
+            continue;
+        }
+        if (b->before && !b->before(b, b->at_disk, b->at)) {
+            b->refused = true; /* somebody calls feed again */
+            return;
+        }
+        if (b->cancel_at && b->total >= b->cancel_at) {
+            session_cancel(b->session);
+            return;
+        }
+        if (!feed_piece(b)) {
+            b->refused = true;
+            return;
+        }
+    }
+    if (!b->finished)
+        session_finish(b->session, "<value/>", 8);
+    b->finished = true;
+}
+
+static void on_ready(void *ctx)
+{
+    struct rig_backup *b = ctx;
+    struct err err;
+
+    b->ready++;
+    for (unsigned i = 0; i < b->disks; i++) {
+        unsigned number = 99;
+
+        if (session_add_disk(b->session, &b->disk[i].opts, &number, &err) !=
+            ERR_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(number, i);
+    }
+    feed(b);
+}
+
+static void on_drained(void *ctx)
+{
+    struct rig_backup *b = ctx;
+
+    b->drained++;
+    assert_true(b->refused);
+    b->refused = false;
+    /* What was refused is taken now: resume tests what pause tested. */
+    assert_true(b->at_disk == b->disks || b->before || feed_piece(b));
+    feed(b);
+}
+
+static void on_upload_opened(void *ctx, const char *name, const char *id)
+{
+    struct rig_backup *b = ctx;
+
+    assert_true(name[0] && id[0]);
+    b->uploads_opened++;
+}
+
+static void on_upload_closed(void *ctx, const char *name, const char *id)
+{
+    struct rig_backup *b = ctx;
+
+    assert_true(name[0] && id[0]);
+    b->uploads_closed++;
+}
+
+static void on_point_opened(void *ctx, const char *name)
+{
+    (void)name;
+    ((struct rig_backup *)ctx)->points_opened++;
+}
+
+static void on_point_closed(void *ctx, const char *name)
+{
+    (void)name;
+    ((struct rig_backup *)ctx)->points_closed++;
+}
+
+static void on_done(void *ctx, const struct err *err,
+                    const struct session_result *result)
+{
+    struct rig_backup *b = ctx;
+
+    assert_int_equal(b->done, 0);
+    b->done++;
+    b->err = *err;
+    b->result = *result;
+    b->session = NULL;
+    b->rig->running--;
+    budget_give(b->rig->budget, SESSION_FLOOR_BYTES);
+}
+
+void rig_start(struct rig *r, struct rig_backup *b)
+{
+    struct session_opts opts = {
+        .loop = r->loop, .vault = r->vault, .store = r->store,
+        .index = r->index, .tools = r->tools, .chunk_room = r->chunks,
+        .part_room = r->parts, .budget = r->budget,
+        .ceiling_bytes = b->ceiling ? b->ceiling : SESSION_CEILING_BYTES,
+        .clock = &r->clock,
+        .events = {on_ready, on_drained, on_upload_opened, on_upload_closed,
+                   on_point_opened, on_point_closed, on_done},
+        .ctx = b,
+        .series = b->series ? b->series : RIG_SERIES,
+        .vm = {{1, 2, 3}},
+        .name = "mail", .pool = "pool 1", .source_mode = "xva",
+        .consistency = "crash", .gateway = "gw-1", .retention = "daily",
+        .retain_until_ms = b->retain_until_ms,
+        .witness = b->witness,
+        .page_above = b->page_above,
+    };
+    struct err err = {0};
+
+    b->rig = r;
+    assert_true(budget_try(r->budget, SESSION_FLOOR_BYTES));
+    if (session_start(&opts, &b->session, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(b->ready + b->done, 0);
+    r->running++;
+}
+
+void rig_backup(struct rig *r, struct rig_backup *b)
+{
+    rig_start(r, b);
+    rig_run(r);
+    if (b->err.code != ERR_OK)
+        fail_msg("%s", b->err.text);
+    assert_int_equal(b->ready, 1);
+    assert_int_equal(b->done, 1);
+    assert_int_equal(b->uploads_opened, b->uploads_closed);
+    assert_int_equal(store_fault_uploads(r->bucket), 0);
+    r->wall_ms += 1000;
+    r->mono_ms += 1000;
+}
+
+/* --- reading -------------------------------------------------------------------------- */
+
+struct slice rig_object(struct rig *r, const char *name)
+{
+    struct slice s;
+
+    s.data = store_fault_peek(r->bucket, name, &s.len);
+    if (!s.data)
+        fail_msg("%s is not there", name);
+    return s;
+}
+
+struct point *rig_point(struct rig *r, const char *name)
+{
+    struct slice object = rig_object(r, name);
+    struct point *p = NULL;
+    struct err err = {0};
+
+    if (point_open(r->keys, name, object.data, object.len, &p, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    return p;
+}
+
+size_t rig_count(struct rig *r, const char *prefix)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < store_fault_objects(r->bucket); i++)
+        n += strncmp(store_fault_name(r->bucket, i), prefix,
+                     strlen(prefix)) == 0;
+    return n;
+}
+
+const char *rig_name(struct rig *r, const char *prefix, size_t n)
+{
+    for (size_t i = 0; i < store_fault_objects(r->bucket); i++)
+        if (strncmp(store_fault_name(r->bucket, i), prefix,
+                    strlen(prefix)) == 0 &&
+            n-- == 0)
+            return store_fault_name(r->bucket, i);
+    return NULL;
+}
+
+struct reader {
+    struct rig *rig;
+    struct pack_opener *opener;
+    struct seal_digest *sha;
+    struct map_sum sum;
+    struct id16 pack_id; /* at hand */
+    struct pack_table table;
+    struct slice object;
+    struct seal_key key;
+};
+
+static void check_digest(struct reader *rd)
+{
+    struct seal_pieces *p = seal_pieces_new(rd->rig->suite);
+    uint8_t digest[32];
+
+    seal_pieces_begin(p);
+    seal_pieces_add(p, rd->object.data, rd->table.tail.toc_offset);
+    assert_true(seal_pieces_end(p, digest));
+    assert_memory_equal(digest, rd->table.tail.digest, 32);
+    seal_pieces_free(p);
+}
+
+static void at_hand(struct reader *rd, const struct point_pack *pack,
+                    const struct point *point)
+{
+    char name[NAME_TEXT];
+    struct err err = {0};
+
+    if (rd->table.slot && id16_equal(&rd->pack_id, &pack->id))
+        return;
+    pack_table_fini(&rd->table);
+    name_pack(pack->kind ? NAME_MAP : NAME_PACK, &pack->id, name);
+    rd->object = rig_object(rd->rig, name);
+    assert_int_equal(rd->object.len % 65536, 0);
+    assert_true(rd->object.len <= rd->rig->settings.pack_bytes ||
+                rd->rig->settings.pack_bytes < 2 * MIB);
+    if (pack_table_open(&rd->table, rd->rig->keys, name, rd->object, &err) !=
+            ERR_OK ||
+        pack_table_key(&rd->table, rd->rig->keys, &rd->key, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_true(id16_equal(&rd->table.header.key_id, &point->key[pack->key]));
+    rd->pack_id = pack->id;
+    check_digest(rd);
+}
+
+static void read_slot(struct reader *rd, uint32_t slot, uint8_t *out,
+                      uint32_t raw)
+{
+    struct pack_opener_slot o = {.k_pack = &rd->key, .kind = rd->table.kind,
+                                 .number = slot, .out = out};
+    struct err err = {0};
+
+    assert_true(slot < rd->table.slots);
+    o.slot = &rd->table.slot[slot];
+    o.sealed = rd->object.data + rd->table.offset[slot];
+    if (raw)
+        assert_int_equal(o.slot->raw, raw);
+    if (pack_opener_open(rd->opener, rd->rig->keys, &o, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+}
+
+static void read_runs(struct reader *rd, const struct point *p,
+                      const struct point_disk *d, struct map_reader *r,
+                      const struct map_page *page, uint64_t chunk,
+                      uint8_t *disk)
+{
+    struct err err = {0};
+    struct map_run run;
+
+    while (map_next(r, &run, &err)) {
+        for (uint32_t i = 0; i < run.count; i++, chunk++) {
+            uint8_t *to = disk + (chunk << d->log2_chunk);
+            uint32_t raw = point_chunk_bytes(d, chunk);
+            size_t number = run.pack;
+
+            if (run.pack == MAP_ZERO) {
+                memset(to, 0, raw);
+                continue;
+            }
+            if (page) {
+                struct id16 id = map_page_pack(page, run.pack);
+
+                for (number = 0; number < p->packs; number++)
+                    if (id16_equal(&p->pack[number].id, &id))
+                        break;
+                assert_true(number < p->packs);
+            }
+            at_hand(rd, &p->pack[number], p);
+            read_slot(rd, run.first + i, to, raw);
+            map_sum_add(&rd->sum, rd->sha, chunk,
+                        &rd->table.slot[run.first + i].id);
+        }
+    }
+    if (err.code != ERR_OK)
+        fail_msg("%s", err.text);
+}
+
+static void read_pages(struct reader *rd, const struct point *p,
+                       const struct point_disk *d, uint8_t *disk)
+{
+    uint64_t chunks = map_chunks(d->bytes, d->log2_chunk), page = 0;
+    static uint8_t raw[MAP_PAGE_BYTES];
+    struct map_reader r, inner;
+    struct map_run run;
+    struct err err = {0};
+
+    map_reader_init(&r, d->map, map_pages(chunks), p->packs);
+    while (map_next(&r, &run, &err)) {
+        for (uint32_t i = 0; i < run.count; i++, page++) {
+            uint64_t first = page * MAP_PAGE_CHUNKS, n = chunks - first;
+            struct map_page opened;
+
+            n = n < MAP_PAGE_CHUNKS ? n : MAP_PAGE_CHUNKS;
+            if (run.pack == MAP_ZERO) {
+                for (uint64_t k = first; k < first + n; k++)
+                    memset(disk + (k << d->log2_chunk), 0,
+                           point_chunk_bytes(d, k));
+                continue;
+            }
+            at_hand(rd, &p->pack[run.pack], p);
+            read_slot(rd, run.first + i, raw, 0);
+            if (map_page_open(
+                    (struct slice){raw, rd->table.slot[run.first + i].raw},
+                    (uint32_t)n, &opened, &err) != ERR_OK)
+                fail_msg("%s", err.text);
+            map_reader_init(&inner, opened.runs, n, opened.packs);
+            read_runs(rd, p, d, &inner, &opened, first, disk);
+        }
+    }
+    if (err.code != ERR_OK)
+        fail_msg("%s", err.text);
+}
+
+uint8_t *rig_read(struct rig *r, const char *point, size_t disk, size_t *len)
+{
+    struct point *p = rig_point(r, point);
+    const struct point_disk *d = &p->disk[disk];
+    struct reader rd = {.rig = r};
+    struct map_reader runs;
+    uint8_t *out, sum[32];
+
+    assert_true(disk < p->disks);
+    rd.opener = pack_opener_new(r->suite);
+    rd.sha = seal_digest_new(r->suite, SEAL_DIGEST_SHA256);
+    out = malloc(d->bytes + 1);
+    assert_non_null(out);
+    memset(out, 0xee, d->bytes);
+    *len = d->bytes;
+    if (d->paged) {
+        read_pages(&rd, p, d, out);
+    } else {
+        map_reader_init(&runs, d->map, map_chunks(d->bytes, d->log2_chunk),
+                        p->packs);
+        read_runs(&rd, p, d, &runs, NULL, 0, out);
+    }
+    map_sum_put(&rd.sum, sum);
+    assert_memory_equal(sum, d->sum, 32);
+    pack_table_fini(&rd.table);
+    pack_opener_free(rd.opener);
+    seal_digest_free(rd.sha);
+    point_free(p);
+    return out;
+}
+
+void rig_compare(struct rig *r, const struct rig_backup *b)
+{
+    for (unsigned i = 0; i < b->disks; i++) {
+        size_t len;
+        uint8_t *got = rig_read(r, b->result.point.name, i, &len);
+
+        assert_int_equal(len, b->disk[i].opts.bytes);
+        if (memcmp(got, b->disk[i].data, len) != 0) {
+            size_t at = 0;
+
+            while (got[at] == b->disk[i].data[at])
+                at++;
+            fail_msg("disk %u differs at %zu", i, at);
+        }
+        free(got);
+    }
+}
+
+void rig_condemn(struct rig *r, const char *time, struct id16 pack,
+                 uint32_t first, uint32_t count)
+{
+    struct list_range range = {first, count};
+    struct list_pack p = {.id = pack, .range = &range, .ranges = count != 0};
+    struct list l = {.pack = &p, .packs = 1};
+    char name[NAME_TEXT];
+    struct err err = {0};
+    struct buf b;
+
+    snprintf(name, sizeof(name), "gc/%s", time);
+    buf_init(&b, 10000);
+    if (list_seal(r->keys, name, &l, &b, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_true(store_fault_poke(r->bucket, name, b.data, b.len, r->wall_ms));
+    buf_fini(&b);
+}
