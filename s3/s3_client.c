@@ -4,13 +4,13 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/buf.h"
 #include "base/parse.h"
 #include "s3/s3_client_inner.h"
 
 #define HOST_MAX 255
+#define PAUSE_MAX_MS 20000
 
 static bool is_alnum(char c)
 {
@@ -239,14 +239,13 @@ enum err_code s3_client_new(struct loop *loop, struct http_client *http,
     c->unsigned_payload = opts->unsigned_payload;
     c->checksums = opts->checksums;
     c->in_flight_max = opts->in_flight_max ? opts->in_flight_max : 64;
-    c->tries_max = opts->tries_max ? opts->tries_max : 10;
     c->timeout_ms = opts->timeout_ms ? opts->timeout_ms : 60000;
-    c->retry_ms = opts->retry_ms ? opts->retry_ms : 120000;
-    c->pause_ms = opts->pause_ms ? opts->pause_ms : 300;
+    c->retry = (struct retry_policy){
+        .base_ms = opts->pause_ms ? opts->pause_ms : 300,
+        .cap_ms = PAUSE_MAX_MS,
+        .tries_max = opts->tries_max ? opts->tries_max : 10,
+        .total_ms = opts->retry_ms ? opts->retry_ms : 120000};
     c->counters = opts->counters;
-    while (getrandom(&c->random, sizeof(c->random), 0) !=
-           (ssize_t)sizeof(c->random))
-        ;
     rc = set_place(c, opts, &e, err);
     if (rc == ERR_OK && opts->connect_to) {
         c->connect_to = strdup(opts->connect_to);
@@ -292,15 +291,4 @@ const char *s3_client_region(const struct s3_client *c)
 int64_t s3_client_skew_ms(const struct s3_client *c)
 {
     return c->skew_ms;
-}
-
-/* splitmix64: good enough to keep clients from trying in step. */
-uint64_t s3_client_random(struct s3_client *c, uint64_t n)
-{
-    uint64_t z = c->random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
-    return n ? z % n : 0;
 }

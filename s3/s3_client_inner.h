@@ -3,6 +3,7 @@
 #ifndef CAIRN_S3_S3_CLIENT_INNER_H
 #define CAIRN_S3_S3_CLIENT_INNER_H
 
+#include "net/retry.h"
 #include "s3/s3_client.h"
 #include "s3/s3_sign.h"
 
@@ -23,9 +24,9 @@ struct s3_client {
     bool answered; /* this endpoint has answered before */
     bool skew_told;
     int64_t skew_ms;
-    unsigned in_flight, in_flight_max, tries_max;
-    uint64_t timeout_ms, retry_ms, pause_ms;
-    uint64_t random;
+    unsigned in_flight, in_flight_max;
+    uint64_t timeout_ms;
+    struct retry_policy retry;
     struct s3_counters counters;
     struct s3_request *first, *last; /* waiting for room */
     size_t waiting, live;
@@ -34,8 +35,5 @@ struct s3_client {
 /* Sign for another region from now on. */
 enum err_code s3_client_set_region(struct s3_client *c, const char *region,
                                    struct err *err);
-
-/* A number below n; not for secrets. */
-uint64_t s3_client_random(struct s3_client *c, uint64_t n);
 
 #endif

@@ -13,9 +13,8 @@
 
 #define WAITING_MAX 4096
 #define HASH_INLINE ((size_t)64 << 10) /* under 0.1 ms: not worth a hop */
-#define PAUSE_MAX_MS 20000
 #define RETRY_AFTER_MAX_S 60
-#define FEW_ROUNDS 3                 /* where waiting is not likely to help */
+#define FEW_TRIES 3                  /* where waiting is not likely to help */
 #define CLOCK_FAR_MS (4 * 60 * 1000) /* S3 refuses from 15 minutes on */
 
 static void pump(struct s3_client *c);
@@ -182,7 +181,6 @@ static void send_try(struct s3_request *r)
 
     r->state = REQUEST_SENDING;
     r->tries++;
-    r->rounds++;
     r->good = false;
     r->taken = 0;
     buf_fini(&r->kept);
@@ -343,23 +341,16 @@ static bool adopt_region(struct s3_request *r, const struct s3_xml_error *e,
     return false;
 }
 
-static uint64_t pause_before_next(struct s3_request *r,
-                                  const struct http_response *resp)
+/* Seconds that the server wants us to wait; 0: it does not say. */
+static uint64_t asked_ms(const struct http_response *resp)
 {
     const char *after =
         resp->status ? http_response_header(resp, "retry-after") : NULL;
-    struct s3_client *c = r->client;
-    uint64_t most = c->pause_ms, seconds = 0, ms;
+    uint64_t seconds;
 
-    for (unsigned i = 1; i < r->rounds && most < PAUSE_MAX_MS; i++)
-        most *= 2;
-    if (most > PAUSE_MAX_MS)
-        most = PAUSE_MAX_MS;
-    ms = most / 2 + s3_client_random(c, most / 2 + 1);
-    if (after && parse_u64(after, 0, RETRY_AFTER_MAX_S, &seconds) &&
-        seconds * 1000 > ms)
-        ms = seconds * 1000;
-    return ms;
+    return after && parse_u64(after, 0, RETRY_AFTER_MAX_S, &seconds)
+               ? seconds * 1000
+               : 0;
 }
 
 static void on_pause_over(struct timer *t)
@@ -377,16 +368,12 @@ static bool try_again(struct s3_request *r, const struct err *err,
     struct s3_client *c = r->client;
     bool few = err->code == ERR_PROTOCOL ||
                (err->code == ERR_UNREACHABLE && !c->answered);
-    uint64_t now = mono_ms(r), ms;
+    uint64_t ms;
 
-    if (r->taken) { /* it got on: what was lost is not counted against it */
-        r->rounds = 1;
-        r->began_ms = now;
-    }
-    ms = pause_before_next(r, resp);
-    if (r->o.once || r->rounds >= c->tries_max ||
-        (few && r->rounds >= FEW_ROUNDS) ||
-        now + ms - r->began_ms > c->retry_ms)
+    if (r->taken) /* it got on: what was lost is not counted against it */
+        retry_reset(&r->retry, mono_ms(r));
+    if (r->o.once || (few && r->retry.failed + 1 >= FEW_TRIES) ||
+        !retry_again(&r->retry, mono_ms(r), asked_ms(resp), &ms))
         return false;
     log_event(LOG_DEBUG, "s3_retry", log_text("store", c->name),
               log_text("what", r->o.what), log_text("key", r->o.key),
@@ -551,7 +538,7 @@ enum err_code s3_request_start(struct s3_client *c,
         free_request(r);
         return err_set(err, ERR_NOMEM, 0, "%s: %s", c->name, opts->what);
     }
-    r->began_ms = mono_ms(r);
+    retry_init(&r->retry, &c->retry, mono_ms(r));
     *out = r;
     enqueue(r);
     pump(c);

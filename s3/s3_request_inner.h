@@ -39,10 +39,10 @@ struct s3_request {
     struct timer timer;
     struct http_transfer *transfer;
     struct buf kept;
-    uint64_t began_ms;  /* since when it is tried in vain */
+    struct retry retry;
     uint64_t signed_ms; /* the time of this try, by the server's clock */
     uint64_t taken;     /* bytes that on_body() took in this try */
-    unsigned tries, rounds;
+    unsigned tries;
     bool good; /* a 2xx came in this try */
     bool cancelled, clock_tried, region_tried;
     struct err own; /* why we broke the transfer off */
