@@ -18,7 +18,7 @@
 #include "net/http_inner.h"
 #include "net/http_tls_ctx.h"
 
-#define LANE_IDLE_MS (60 * 1000)
+#define LANE_IDLE_MS ((uint64_t)60 * 1000)
 #define LANE_CONNECTIONS_KEPT 64L
 
 struct list {
@@ -44,7 +44,7 @@ struct lane_socket {
 };
 
 struct http_lane {
-    struct http_lane *next;
+    struct http_lane *next, *prev;
     struct http_client *client;
     struct http_trust *trust; /* held; NULL: http */
     CURLM *multi;
@@ -127,13 +127,15 @@ static void client_enter(struct http_client *c)
     c->inside++;
 }
 
-static void lane_free(struct http_lane *lane);
-static bool lane_collect(struct http_lane *lane);
+static void lane_free(struct http_client *c, struct http_lane *lane);
+static void lane_collect(struct http_lane *lane);
+static struct http_lane *lane_find_broken(const struct http_client *c);
+static void lane_give_up(struct http_client *c, struct http_lane *lane);
 
 static void client_free_now(struct http_client *c)
 {
     while (c->lanes)
-        lane_free(c->lanes);
+        lane_free(c, c->lanes);
     timer_stop(&c->pump);
     free(c);
 }
@@ -142,12 +144,13 @@ static void client_free_now(struct http_client *c)
  * the pump's list; the last one may free the client. */
 static void client_leave(struct http_client *c)
 {
-    struct http_lane *lane = c->lanes;
+    struct http_lane *lane;
 
-    while (lane) {
-        /* Ending a transfer launches others, so a lane may break behind us. */
-        lane = lane_collect(lane) ? lane->next : c->lanes;
-    }
+    for (lane = c->lanes; lane; lane = lane->next)
+        lane_collect(lane);
+    /* Ending a transfer launches others, which may break a further lane. */
+    while ((lane = lane_find_broken(c)) != NULL)
+        lane_give_up(c, lane);
     while (c->ended.head) {
         struct http_transfer *t = c->ended.head;
 
@@ -350,13 +353,14 @@ static int on_timeout_set(CURLM *multi, long timeout_ms, void *ctx)
     return 0;
 }
 
-static void lane_free(struct http_lane *lane)
+static void lane_free(struct http_client *c, struct http_lane *lane)
 {
-    struct http_lane **at = &lane->client->lanes;
-
-    while (*at != lane)
-        at = &(*at)->next;
-    *at = lane->next;
+    if (c->lanes == lane)
+        c->lanes = lane->next;
+    else
+        lane->prev->next = lane->next;
+    if (lane->next)
+        lane->next->prev = lane->prev;
     if (lane->multi)
         curl_multi_cleanup(lane->multi);
     while (lane->sockets)
@@ -374,7 +378,7 @@ static void on_lane_idle(struct timer *timer)
                              offsetof(struct http_lane, idle_timer));
 
     if (!lane->running.head)
-        lane_free(lane);
+        lane_free(lane->client, lane);
 }
 
 static bool lane_setup(struct http_lane *lane)
@@ -411,9 +415,11 @@ static struct http_lane *lane_get(struct http_client *c,
     lane->client = c;
     lane->trust = trust ? http_trust_hold(trust) : NULL;
     lane->next = c->lanes;
+    if (lane->next)
+        lane->next->prev = lane;
     c->lanes = lane;
     if (!lane_setup(lane)) {
-        lane_free(lane);
+        lane_free(c, lane);
         return NULL;
     }
     return lane;
@@ -462,33 +468,43 @@ static void end_transfer(struct http_transfer *t, CURLcode result)
     }
 }
 
-/* Read what libcurl says has ended. False: the lane was broken, all that ran
- * there has ended and it is gone. */
-static bool lane_collect(struct http_lane *lane)
+/* Read what libcurl says has ended. */
+static void lane_collect(struct http_lane *lane)
 {
-    struct http_transfer *t;
-    struct err e;
     CURLMsg *msg;
     int left;
 
     while ((msg = curl_multi_info_read(lane->multi, &left)) != NULL) {
         CURLcode result = msg->data.result; /* msg dies with the transfer */
+        struct http_transfer *t = NULL;
 
         if (msg->msg != CURLMSG_DONE)
             continue;
-        t = NULL;
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
         end_transfer(t, result);
     }
-    if (!lane->broken)
-        return true;
+}
+
+static struct http_lane *lane_find_broken(const struct http_client *c)
+{
+    struct http_lane *lane = c->lanes;
+
+    while (lane && !lane->broken)
+        lane = lane->next;
+    return lane;
+}
+
+static void lane_give_up(struct http_client *c, struct http_lane *lane)
+{
+    struct http_transfer *t;
+    struct err e;
+
     while ((t = lane->running.head) != NULL) {
         err_set(&e, ERR_NOMEM, 0, "%s: a socket cannot be watched", t->label);
         err_keep(&t->err, &e);
         end_transfer(t, CURLE_OK);
     }
-    lane_free(lane);
-    return false;
+    lane_free(c, lane);
 }
 
 static void launch(struct http_transfer *t)

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 
 /* What is kept of the headers of one answer. */
-#define HTTP_HEAD_MAX (16 * 1024)
+#define HTTP_HEAD_MAX ((size_t)16 * 1024)
 
 enum http_head_result {
     HTTP_HEAD_MORE,    /* further lines follow */

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "net/http_tls_ctx.h"
 
-#define URL_MAX (16 * 1024)
+#define URL_MAX ((size_t)16 * 1024)
 #define LABEL_PATH_MAX 160
 /* libcurl's 64 KiB cost almost twice the system time per byte. */
 #define DATA_BUFFER (256 * 1024L)
@@ -189,7 +189,7 @@ static enum err_code add_one(struct http_transfer *t,
                        "header %s: its value has control characters", h->name);
     if (strncasecmp(h->name, "If-", 3) == 0)
         t->repeatable = false; /* the second may meet what the first made */
-    buf_init_secret(&text, 64 * 1024);
+    buf_init_secret(&text, 64 * KIB);
     /* libcurl's form of a header with an empty value ends in a semicolon. */
     ok = h->value[strspn(h->value, " \t")]
              ? buf_addf(&text, "%s: %s", h->name, h->value)
@@ -262,8 +262,8 @@ static enum err_code set_method(struct http_transfer *t,
     t->method = strdup(opts->method);
     if (!t->method)
         return nomem(err);
-    t->repeatable = strcmp(t->method, "POST") != 0 &&
-                    strcmp(t->method, "PATCH") != 0;
+    t->repeatable =
+        strcmp(t->method, "POST") != 0 && strcmp(t->method, "PATCH") != 0;
     /* PUT and POST say Content-Length: 0 where there is nothing. */
     t->has_body = t->body_bytes > 0 || strcmp(t->method, "PUT") == 0 ||
                   strcmp(t->method, "POST") == 0;

@@ -28,7 +28,7 @@ struct source {
 
 static void play_source(struct peer_conn *c)
 {
-    static const size_t step = 100 * 1000; /* no multiple of 16 KiB */
+    static const size_t step = 100000; /* no multiple of 16 KiB */
     struct source *s = c->ctx;
     uint8_t *piece = malloc(step);
     char head[4096];
@@ -138,6 +138,7 @@ static void download_with_pauses(struct source *s, SSL_CTX *tls,
     rig_close(&r);
     peer_stop(p);
     rig_fini(&c);
+    k->call = NULL;
 }
 
 static void paused_download_loses_nothing(void **state)
@@ -156,7 +157,8 @@ static void paused_download_loses_nothing(void **state)
  * readable and is watched would make tens of thousands. */
 static void assert_idle(const struct taker *k)
 {
-    if (k->turns_paused > 20 * k->pauses || k->cpu_paused > 0.02 * k->pauses)
+    if (k->turns_paused > (uint64_t)20 * k->pauses ||
+        k->cpu_paused > 0.02 * k->pauses)
         fail_msg("%u pauses: %ju turns, %.3f s of CPU", k->pauses,
                  (uintmax_t)k->turns_paused, k->cpu_paused);
 }

@@ -66,10 +66,10 @@ static void targets_mean_one_thing_or_are_refused(void **state)
             assert_null(t.path);
             continue;
         }
-        if (strcmp(t.path, rows[i].path) != 0)
+        if (!rows[i].path || strcmp(t.path, rows[i].path) != 0)
             fail_msg("%s: %s", rows[i].why, t.path);
         for (; n < 3 && rows[i].params[2 * n]; n++) {
-            if (n >= t.count ||
+            if (n >= t.count || !rows[i].params[2 * n + 1] ||
                 strcmp(t.params[n].name, rows[i].params[2 * n]) != 0 ||
                 strcmp(t.params[n].value, rows[i].params[2 * n + 1]) != 0)
                 fail_msg("%s: parameter %zu", rows[i].why, n);

@@ -356,7 +356,7 @@ static void pins_are_read_in_their_usual_forms(void **state)
     for (int i = 0; i < 31; i++)
         assert_int_equal(pin[i], i);
     assert_int_equal(pin[31], 0xff);
-    for (int i = 0; i < 32; i++)
+    for (size_t i = 0; i < 32; i++)
         snprintf(colons + 3 * i, 4, "%02X%s", pin[i], i < 31 ? ":" : "");
     memset(pin, 0xee, 32);
     assert_true(http_trust_parse_pin(colons, pin));
