@@ -22,8 +22,8 @@ struct asking {
 };
 
 struct listing {
+    struct catalog_call call; /* first */
     struct engine *engine;
-    struct catalog_call call;
     int64_t pool_id;
     struct asking *asked;
     size_t count;

@@ -89,9 +89,14 @@ static bool add_peer(struct xenapi_route *r, const char *uuid,
                      struct http_trust *trust)
 {
     struct peer *p = &r->peers[r->peer_count++];
+    char host[XENAPI_ROUTE_HOST];
+    unsigned port;
     bool ok = true;
 
     p->uuid = copy_text(uuid, &ok);
+    /* As typed it may have a port, which is the pool's, not the host's. */
+    if (address && xenapi_route_split(address, host, &port))
+        address = host;
     p->address = copy_text(address, &ok);
     p->connect = copy_text(connect, &ok);
     p->trust = trust ? http_trust_hold(trust) : NULL;
