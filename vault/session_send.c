@@ -503,8 +503,9 @@ static void on_aborted(void *ctx, const struct err *err,
 
     (void)info;
     p->op = NULL;
-    /* What could not be aborted stays in the journal. */
-    if (err->code == ERR_OK)
+    /* What could not be aborted stays in the journal; one that is not there
+     * was completed, though we did not hear of it. */
+    if (err->code == ERR_OK || err->code == ERR_NOT_FOUND)
         upload_closed(p);
     session_release(p->session);
 }

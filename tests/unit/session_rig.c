@@ -308,8 +308,11 @@ static void on_upload_closed(void *ctx, const char *name, const char *id)
 
 static void on_point_opened(void *ctx, const char *name)
 {
-    (void)name;
-    ((struct rig_backup *)ctx)->points_opened++;
+    struct rig_backup *b = ctx;
+
+    b->points_opened++;
+    if (b->on_point)
+        b->on_point(b, name);
 }
 
 static void on_point_closed(void *ctx, const char *name)
@@ -494,10 +497,8 @@ static void read_runs(struct reader *rd, const struct point *p,
             uint32_t raw = point_chunk_bytes(d, chunk);
             size_t number = run.pack;
 
-            if (run.pack == MAP_ZERO) {
-                memset(to, 0, raw);
+            if (run.pack == MAP_ZERO)
                 continue;
-            }
             if (page) {
                 struct id16 id = map_page_pack(page, run.pack);
 
@@ -532,12 +533,8 @@ static void read_pages(struct reader *rd, const struct point *p,
             struct map_page opened;
 
             n = n < MAP_PAGE_CHUNKS ? n : MAP_PAGE_CHUNKS;
-            if (run.pack == MAP_ZERO) {
-                for (uint64_t k = first; k < first + n; k++)
-                    memset(disk + (k << d->log2_chunk), 0,
-                           point_chunk_bytes(d, k));
+            if (run.pack == MAP_ZERO)
                 continue;
-            }
             at_hand(rd, &p->pack[run.pack], p);
             read_slot(rd, run.first + i, raw, 0);
             if (map_page_open(
@@ -563,9 +560,8 @@ uint8_t *rig_read(struct rig *r, const char *point, size_t disk, size_t *len)
     assert_true(disk < p->disks);
     rd.opener = pack_opener_new(r->suite);
     rd.sha = seal_digest_new(r->suite, SEAL_DIGEST_SHA256);
-    out = malloc(d->bytes + 1);
+    out = calloc(1, d->bytes + 1); /* zeros are not written: disks are large */
     assert_non_null(out);
-    memset(out, 0xee, d->bytes);
     *len = d->bytes;
     if (d->paged) {
         read_pages(&rd, p, d, out);

@@ -58,6 +58,8 @@ struct rig_backup {
     uint64_t cancel_at;     /* bytes; 0: never */
     /* Before each write; false: not this time, it is asked again. */
     bool (*before)(struct rig_backup *b, unsigned disk, uint64_t offset);
+    /* A point is about to be put. */
+    void (*on_point)(struct rig_backup *b, const char *name);
     void *user;
 
     /* What came of it. */
