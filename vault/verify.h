@@ -27,13 +27,13 @@ struct verify_finding {
     bool hurts; /* a point cannot be restored whole; else a restore passes over
                    it (a spoilt list, index run, wrap or padding, a bad
                    generation beside a good one, a pack that no point names) */
-    struct err err;     /* what; names disk, chunk, pack and slot */
+    struct err err; /* what; names disk, chunk, pack and slot */
 };
 
 struct verify_figures {
     uint64_t objects, objects_done; /* so far; of all that were listed */
     uint64_t bytes, bytes_done;
-    uint64_t points;   /* that were looked at */
+    uint64_t points; /* that were looked at */
     uint64_t findings;
 };
 
@@ -43,6 +43,7 @@ struct verify_opts {
     bool full;                  /* open every slot: needs the DKs */
     const char *point;          /* one point and what it names; NULL: all */
     uint64_t memory_bytes;      /* VERIFY_MEMORY_MIN up */
+    uint64_t table_bytes;       /* of these for tables; 0: about half */
     void (*on_finding)(void *ctx, const struct verify_finding *f);
     /* Now and then; may be NULL. */
     void (*on_progress)(void *ctx, const struct verify_figures *f);

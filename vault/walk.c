@@ -17,6 +17,7 @@
 #include "vault/fetch.h"
 #include "vault/map.h"
 #include "vault/name.h"
+#include "vault/pack_by_id.h"
 
 #define PAGES_AHEAD 2
 #define PAGE_MEMORY \
@@ -249,28 +250,6 @@ static enum fetch_more turn_page(struct walk *w)
     return FETCH_WANT;
 }
 
-/* The number in the point's pack table of a pack that a page names. */
-static bool find_pack(struct walk *w, const struct id16 *id, uint32_t *number)
-{
-    const struct point *point = w->opts.point;
-    size_t low = 0, high = point->packs;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = memcmp(point->pack[w->by_id[mid]].id.b, id->b, 16);
-
-        if (order == 0) {
-            *number = w->by_id[mid];
-            return true;
-        }
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return damaged(w, "a page names a pack that its table does not"), false;
-}
-
 /* --- chunks --------------------------------------------------------------- */
 
 static enum fetch_more want_chunk(void *ctx, struct fetch_want *out)
@@ -293,8 +272,10 @@ static enum fetch_more want_chunk(void *ctx, struct fetch_want *out)
     pack = c->run.pack;
     if (w->disk->paged) {
         id = map_page_pack(&w->page, pack);
-        if (!find_pack(w, &id, &pack))
+        if (!pack_by_id_find(w->by_id, w->opts.point, &id, &pack)) {
+            damaged(w, "a page names a pack that its table does not");
             return FETCH_LATER;
+        }
     }
     out->raw_bytes = point_chunk_bytes(w->disk, c->chunk);
     return fill_want(w, c, pack, SEAL_SLOT_DATA, out) ? FETCH_WANT
@@ -403,14 +384,6 @@ static enum err_code check_keys(const struct walk_opts *opts, struct err *err)
     return ERR_OK;
 }
 
-static int compare_packs(const void *a, const void *b, void *ctx)
-{
-    const struct point *point = ctx;
-
-    return memcmp(point->pack[*(const uint32_t *)a].id.b,
-                  point->pack[*(const uint32_t *)b].id.b, 16);
-}
-
 static enum err_code start_pages(struct walk *w, struct err *err)
 {
     struct fetch_opts opts = {
@@ -424,15 +397,10 @@ static enum err_code start_pages(struct walk *w, struct err *err)
         .done = on_pages_done,
         .ctx = w,
     };
-    const struct point *point = w->opts.point;
 
-    w->by_id = malloc((point->packs + 1) * sizeof(*w->by_id));
+    w->by_id = pack_by_id_make(w->opts.point);
     if (!w->by_id)
         return err_set(err, ERR_NOMEM, 0, "%s", w->point_name);
-    for (uint32_t i = 0; i < point->packs; i++)
-        w->by_id[i] = i;
-    qsort_r(w->by_id, point->packs, sizeof(*w->by_id), compare_packs,
-            (void *)(uintptr_t)point);
     return fetch_start(&opts, &w->pages, err);
 }
 

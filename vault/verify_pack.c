@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vault/verify_inside.h"
+
+static struct verify_pack **bucket_of(struct verify *v, const struct id16 *id)
+{
+    return &v->packs[bytes_get_u32(id->b) % VERIFY_BUCKETS];
+}
+
+struct verify_pack *verify_pack_find(struct verify *v, const struct id16 *id,
+                                     enum seal_slot_kind kind)
+{
+    struct verify_pack *p = *bucket_of(v, id);
+
+    while (p && (p->kind != kind || !id16_equal(&p->id, id)))
+        p = p->bucket;
+    return p;
+}
+
+struct verify_pack *verify_pack_get(struct verify *v, const struct id16 *id,
+                                    enum seal_slot_kind kind)
+{
+    struct verify_pack **bucket = bucket_of(v, id);
+    struct verify_pack *p = verify_pack_find(v, id, kind);
+
+    if (p)
+        return p;
+    p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->id = *id;
+    p->kind = kind;
+    p->bucket = *bucket;
+    *bucket = p;
+    return p;
+}
+
+static void drop_slots(struct verify *v, struct verify_pack *p)
+{
+    if (p->slot)
+        v->slot_bytes -= p->slots * sizeof(*p->slot);
+    free(p->slot);
+    p->slot = NULL;
+}
+
+void verify_pack_free_all(struct verify *v)
+{
+    for (unsigned i = 0; i < VERIFY_BUCKETS; i++)
+        while (v->packs[i]) {
+            struct verify_pack *p = v->packs[i];
+
+            v->packs[i] = p->bucket;
+            drop_slots(v, p);
+            free(p->bad);
+            free(p);
+        }
+}
+
+/* Let go of tables, the longest unused first, until `need` more fit. */
+static void make_room(struct verify *v, uint64_t need)
+{
+    while (v->slot_bytes && v->slot_bytes + need > v->slot_bytes_max) {
+        struct verify_pack *oldest = NULL;
+
+        for (unsigned i = 0; i < VERIFY_BUCKETS; i++)
+            for (struct verify_pack *p = v->packs[i]; p; p = p->bucket)
+                if (p->slot && (!oldest || p->used < oldest->used))
+                    oldest = p;
+        drop_slots(v, oldest);
+    }
+}
+
+bool verify_pack_load(struct verify *v, struct verify_pack *p,
+                      const struct pack_table *t)
+{
+    uint64_t bytes = t->slots * sizeof(*p->slot);
+
+    p->used = ++v->clock;
+    if (!p->slot) {
+        make_room(v, bytes);
+        p->slot = calloc(t->slots + 1, sizeof(*p->slot));
+        if (!p->slot)
+            return false;
+        p->slots = t->slots;
+        v->slot_bytes += bytes;
+    }
+    /* Generations have the same slots, less what was dropped. */
+    for (uint32_t i = 0; i < t->slots && i < p->slots; i++)
+        if (t->slot[i].stored) {
+            p->slot[i].id = t->slot[i].id;
+            p->slot[i].raw = t->slot[i].raw;
+        }
+    return true;
+}
+
+/* What is bad in both: of a slot that one object dropped the other decides. */
+static void keep_common(struct verify_pack *p, const struct pack_table *t,
+                        const uint32_t *bad, size_t bads)
+{
+    size_t kept = 0, j = 0;
+
+    for (size_t i = 0; i < p->bads; i++) {
+        uint32_t slot = p->bad[i];
+
+        while (j < bads && bad[j] < slot)
+            j++;
+        if ((j < bads && bad[j] == slot) || slot >= t->slots ||
+            !t->slot[slot].stored)
+            p->bad[kept++] = slot;
+    }
+    p->bads = kept;
+}
+
+bool verify_pack_add(struct verify *v, struct verify_pack *p,
+                     const struct pack_table *t, uint32_t *bad, size_t bads)
+{
+    p->opened++;
+    if (!p->bads_known) {
+        p->bad = bad;
+        p->bads = bads;
+        p->bads_known = true;
+    } else {
+        keep_common(p, t, bad, bads);
+        free(bad);
+    }
+    if (t->has_header) {
+        p->key_id = t->header.key_id;
+        p->has_key_id = true;
+    }
+    return verify_pack_load(v, p, t);
+}
+
+bool verify_pack_is_bad(const struct verify_pack *p, uint32_t slot)
+{
+    size_t low = 0, high = p->bads;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (p->bad[mid] == slot)
+            return true;
+        if (p->bad[mid] < slot)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return false;
+}
