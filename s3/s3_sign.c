@@ -139,7 +139,7 @@ enum err_code s3_signer_new(const struct seal_suite *suite,
         return err_set(err, ERR_NOMEM, 0, "S3 credentials");
     s->suite = suite;
     s->access_key = strdup(access_key);
-    s->secret = malloc(size);
+    s->secret = calloc(1, size);
     s->token = token ? strdup(token) : NULL;
     if (!s->access_key || !s->secret || (token && !s->token)) {
         s3_signer_free(s);

@@ -10,5 +10,6 @@ target_include_directories(test_store_fault PUBLIC
   ${CMAKE_SOURCE_DIR}/tests/unit)
 target_link_libraries(test_store_fault PUBLIC gw_store gw_loop gw_base)
 
-gw_test(test_store_dir test_store_fault)
+gw_threaded_test(test_store_dir test_store_fault)
 gw_test(test_store_faults test_store_fault)
+gw_test(test_alloc_store test_store_fault gw_s3 gw_crypto test_alloc_fail)

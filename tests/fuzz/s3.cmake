@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+gw_fuzz(fuzz_s3_xml gw_s3)
