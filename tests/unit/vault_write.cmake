@@ -19,3 +19,5 @@ target_link_libraries(test_session_rig PUBLIC gw_vault test_store_fault
 gw_test(test_session test_session_rig)
 gw_test(test_session_commit test_session_rig)
 gw_test(test_session_pages test_session_rig)
+gw_test(test_session_fail test_session_rig)
+gw_test(test_session_lock test_session_rig)
