@@ -107,7 +107,8 @@ struct api_stream_events {
 
 struct api_stream_spec {
     struct api_job_spec job; /* kind "restore"; pool_id 0; params {"output":
-                                "xva" | "raw", "disk": position} */
+                                "xva" | "raw", "disk": position,
+                                "checksum": "sha1" for old XenServers} */
     struct api_stream *stream;
 };
 

@@ -35,6 +35,9 @@ static enum err_code check_stream(const struct api_call *call,
     if (strcmp(output, "xva") == 0 && has_disk)
         return err_set(err, ERR_ARGUMENT, 0,
                        "a disk alone comes as raw, not as an XVA");
+    if (!one_of(api_call_text(call, "checksum"), "xxhash", "sha1"))
+        return err_set(err, ERR_ARGUMENT, 0,
+                       "checksum: wanted xxhash or sha1");
     return ERR_OK;
 }
 
@@ -48,8 +51,9 @@ static enum err_code restore_check(const struct api_call *call,
                        "a restore goes either to a 'pool' or to an 'output'");
     if (!to_pool)
         return check_stream(call, err);
-    if (api_call_has(call, "disk"))
-        return err_set(err, ERR_ARGUMENT, 0, "'disk' goes with 'output'");
+    if (api_call_has(call, "disk") || api_call_has(call, "checksum"))
+        return err_set(err, ERR_ARGUMENT, 0,
+                       "'disk' and 'checksum' go with 'output'");
     if (!one_of(api_call_text(call, "mac"), "new", "keep"))
         return err_set(err, ERR_ARGUMENT, 0, "mac: wanted new or keep");
     if (!one_of(api_call_text(call, "uuid"), "new", "keep"))
@@ -92,6 +96,8 @@ static struct json *params_stream(const struct api_call *call)
     api_doc_text(&d, "output", api_call_text(call, "output"));
     if (api_call_has(call, "disk"))
         api_doc_int(&d, "disk", json_int(json_get(call->body, "disk"), 0));
+    if (api_call_text(call, "checksum")[0])
+        api_doc_text(&d, "checksum", api_call_text(call, "checksum"));
     return api_doc_end(&d);
 }
 

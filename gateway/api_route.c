@@ -45,7 +45,7 @@ static const struct api_field restore_start[] = {
     NEED("point"), TEXT("tenant"), TEXT("vault"), TEXT("pool"),
     TEXT_MAP("sr"), TEXT_MAP("network"), TEXT("mac"), TEXT("uuid"),
     TEXT("name"), FLAG("start"), FLAG("dry_run"), TEXT("output"),
-    {"disk", API_FIELD_INT, false}};
+    {"disk", API_FIELD_INT, false}, TEXT("checksum")};
 
 /* Wide on purpose: one line per route. */
 /* clang-format off */
