@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# xenapi/ against the pool simulator.
+add_library(pool_rig STATIC ${CMAKE_SOURCE_DIR}/tests/flow/pool_rig.c
+  ${CMAKE_SOURCE_DIR}/tests/flow/sim_rig.c)
+target_include_directories(pool_rig PUBLIC ${CMAKE_SOURCE_DIR}/tests/flow)
+target_compile_definitions(pool_rig PRIVATE
+  CAIRN_XENSIM="${CMAKE_BINARY_DIR}/xensim")
+target_link_libraries(pool_rig PUBLIC gw_xenapi gw_net gw_loop gw_base
+  PkgConfig::CMOCKA)
+foreach(name test_xenapi_session)
+  add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/flow/${name}.c)
+  target_link_libraries(${name} PRIVATE pool_rig gw_image gw_crypto)
+  add_dependencies(${name} xensim)
+  add_test(NAME flow_${name} COMMAND ${name})
+  set_tests_properties(flow_${name} PROPERTIES TIMEOUT 300)
+endforeach()
