@@ -47,7 +47,14 @@ enum err_code err_set(struct err *e, enum err_code code, int detail,
 
 #ifdef __clang_analyzer__
 /* It does not see into err.c, and would take it that a failure may be ERR_OK. */
-#define err_set(e, code, ...) ((void)err_set((e), (code), __VA_ARGS__), (code))
+static inline enum err_code err_seen(struct err *e, enum err_code code)
+{
+    if (e)
+        e->code = code;
+    return code;
+}
+#define err_set(e, code, ...)                                                  \
+    ((void)err_set((e), (code), __VA_ARGS__), err_seen((e), (code)))
 #endif
 
 /* Put "fmt: " before the text, keeping code and detail. Returns e->code. */

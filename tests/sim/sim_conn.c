@@ -236,7 +236,7 @@ void sim_conn_break(struct sim_conn *c, bool reset)
 
     c->broken = true;
     if (reset) /* Linux answers a disconnect with RST */
-        connect(c->fd, &nowhere, sizeof(nowhere));
+        (void)connect(c->fd, &nowhere, sizeof(nowhere));
     else
         shutdown(c->fd, SHUT_RDWR);
 }

@@ -364,7 +364,7 @@ static bool refused(struct export *e, enum sim_conn_end *how)
     const struct sim_hit *hit;
     struct sim_value *failure;
 
-    if ((hit = sim_fault_planned(&e->plan, "export_close"))) {
+    if (sim_fault_planned(&e->plan, "export_close")) {
         sim_transfer_end_task(&e->t, NULL,
                               sim_value_texts("INTERNAL_ERROR", "xensim",
                                               NULL));

@@ -191,6 +191,7 @@ static bool where_read(const char *text, char **field, char **value)
         a += 1 + strspn(a + 1, " ");
     if (*a != '"' || !(b = strchr(a + 1, '"')) || b[1]) {
         free(*field);
+        *field = NULL; /* the caller frees it too */
         return false;
     }
     *value = sim_mem_dup_n(a + 1, (size_t)(b - a - 1));
