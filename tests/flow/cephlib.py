@@ -96,6 +96,29 @@ class Swift(Server):
     kind = "swift"
 
 
+class Sink(Server):
+    """Our own, which measures; not a judge."""
+    kind = "sink"
+
+    def __init__(self, *options):
+        self.key, self.secret = "K", "S"
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "tests", "s3sink"), *options],
+            stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
+        self.http = "http://127.0.0.1:%d" % self.port
+
+    def down(self):
+        self.process.terminate()
+        self.status = self.process.wait(30)
+        self.process.stdout.close()
+
+    def stats(self):
+        import urllib.request
+        with urllib.request.urlopen(self.http + "/_stats") as f:
+            return json.load(f)
+
+
 def credentials(path, key, secret, token=None):
     """A file of AWS's form."""
     with open(path, "w") as f:
