@@ -247,8 +247,13 @@ void xenapi_call_drop(struct xenapi_call *c)
 
 static void on_stop(struct xenapi_op *op)
 {
-    xenapi_call_cancel(
-        (struct xenapi_call *)((char *)op - offsetof(struct xenapi_call, op)));
+    struct xenapi_call *c =
+        (struct xenapi_call *)((char *)op - offsetof(struct xenapi_call, op));
+
+    if (c->inner.lingers)
+        c->inner.lingers = false; /* the next time, then */
+    else
+        xenapi_call_cancel(c);
 }
 
 static void on_deadline(struct timer *t)
@@ -469,6 +474,7 @@ static void launch(struct xenapi_call *c)
 {
     c->state = WANTS_LOGIN;
     c->waiter.ready = on_login;
+    c->waiter.lingers = c->inner.lingers;
     xenapi_session_await(c->session, &c->waiter);
 }
 
@@ -494,7 +500,7 @@ enum err_code xenapi_call_start_inner(struct xenapi_session *s,
         return err_set(err, ERR_NOMEM, 0, "%s", opts->method);
     }
     c->params = opts->params;
-    if (xenapi_session_is_closing(s) ||
+    if ((xenapi_session_is_closing(s) && !inner->lingers) ||
         xenapi_session_calls(s)->waiting >= WAITING_MAX) {
         xmlrpc_free(c->params);
         free(c->method);

@@ -15,7 +15,8 @@
 
 /*
  * Whatever is under way. Closing the session calls stop() of each, which makes
- * it end with ERR_CANCELLED, and waits until all have left.
+ * it end with ERR_CANCELLED, and waits until all have left. To those that are
+ * still there after some seconds stop() comes once more.
  */
 struct xenapi_op {
     void (*stop)(struct xenapi_op *op);
@@ -32,6 +33,7 @@ bool xenapi_session_is_closing(const struct xenapi_session *s);
 struct xenapi_waiter {
     /* Once, not from inside xenapi_session_await(); err NULL: logged in. */
     void (*ready)(struct xenapi_waiter *w, const struct err *err);
+    bool lingers; /* served even while the session is being closed */
     struct xenapi_waiter *next;
 };
 
@@ -92,6 +94,7 @@ struct xenapi_events *xenapi_session_events(struct xenapi_session *s);
 struct xenapi_call_inner {
     bool apart;     /* does not count among the 20 */
     bool no_repeat; /* a dead login or connection ends it */
+    bool lingers;   /* closing the session waits for it (not for ever) */
     uint64_t answer_ms; /* instead of timing.answer; 0: that */
 };
 

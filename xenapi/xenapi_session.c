@@ -126,9 +126,10 @@ void xenapi_session_tell(struct xenapi_session *s, const struct err *err)
     /* A waiter may find the login dead: then the others wait on. */
     while (s->waiters && (err || s->state == READY)) {
         struct xenapi_waiter *w = s->waiters;
+        bool late = s->state == CLOSING && w->lingers && s->ref[0];
 
         s->waiters = w->next;
-        w->ready(w, err ? &copy : NULL);
+        w->ready(w, err && !late ? &copy : NULL);
     }
 }
 
@@ -233,12 +234,23 @@ static void on_logged_out(void *ctx, const struct err *err, bool unsent,
     xenapi_session_kick(s);
 }
 
+static void stop_all(struct xenapi_session *s)
+{
+    struct xenapi_op *op, *next;
+
+    for (op = s->ops; op; op = next) {
+        next = op->next;
+        op->stop(op); /* leaves later */
+    }
+}
+
 static void on_farewell_late(struct timer *t)
 {
     struct xenapi_session *s =
         (struct xenapi_session *)((char *)t -
                                   offsetof(struct xenapi_session, timer));
 
+    stop_all(s);
     if (s->post)
         xenapi_post_cancel(s->post);
     if (s->farewell)
@@ -297,7 +309,6 @@ static void on_kick(struct timer *t)
 void xenapi_session_close(struct xenapi_session *s, void (*closed)(void *ctx),
                           void *ctx)
 {
-    struct xenapi_op *op, *next;
     bool learning = s->state == LEARNING;
 
     s->closed = closed;
@@ -307,10 +318,7 @@ void xenapi_session_close(struct xenapi_session *s, void (*closed)(void *ctx),
     if (s->post && learning)
         xenapi_post_cancel(s->post);
     timer_start(s->loop, &s->timer, FAREWELL_MS, on_farewell_late);
-    for (op = s->ops; op; op = next) {
-        next = op->next;
-        op->stop(op); /* leaves later */
-    }
+    stop_all(s);
     xenapi_session_kick(s);
 }
 

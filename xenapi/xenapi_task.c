@@ -256,6 +256,9 @@ void xenapi_task_unwatch(struct xenapi_task *t)
 
 /* ---- Discarding ---- */
 
+static const struct xenapi_call_inner lingering = {.apart = true,
+                                                   .lingers = true};
+
 struct discard {
     struct xenapi_session *session;
     char ref[XENAPI_REF_MAX];
@@ -268,7 +271,7 @@ static void destroy(struct xenapi_session *s, const char *ref)
         .params = xenapi_call_params("s", ref),
     };
 
-    xenapi_call_start(s, &o, NULL, NULL);
+    xenapi_call_start_inner(s, &o, &lingering, NULL, NULL);
 }
 
 static void on_cancelled(void *ctx, const struct err *err,
@@ -299,6 +302,6 @@ void xenapi_task_discard(struct xenapi_session *s, const char *ref, bool cancel)
     snprintf(d->ref, sizeof(d->ref), "%s", ref);
     o.ctx = d;
     o.params = xenapi_call_params("s", ref);
-    if (xenapi_call_start(s, &o, NULL, NULL) != ERR_OK)
+    if (xenapi_call_start_inner(s, &o, &lingering, NULL, NULL) != ERR_OK)
         free(d);
 }
