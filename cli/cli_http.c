@@ -260,6 +260,10 @@ static void answer_failed(struct cli_http *h, struct cli_answer *out)
                 h->unix_path);
         return;
     }
+    if (h->err.code != ERR_UNREACHABLE) {
+        err_context(&out->err, "the connection to cairnd broke off");
+        return;
+    }
     err_set(&out->err, ERR_UNREACHABLE, 0,
             "no cairnd answers at %s (%s): is it running? Another one is "
             "named with --server or $CAIRN_SERVER",

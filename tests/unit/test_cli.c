@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program cairn against the control API, with a backend of the test's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tenants/catalog_job.h"
+#include "tests/unit/api_rig.h"
+
+#define TEXT 16384
+#define PIN_AA                                                                 \
+    "00000000000000000000000000000000000000000000000000000000000000aa"
+
+/* One run of the program. */
+struct program {
+    struct timer timer;
+    struct api_rig *rig;
+    pid_t pid;
+    bool done;
+    int exit;
+    char out[TEXT], err[TEXT];
+    void (*tick)(struct program *p); /* every 5 ms; may be NULL */
+    unsigned ticks;
+    void *user;
+};
+
+static void read_all(const char *path, char out[TEXT])
+{
+    FILE *f = fopen(path, "r");
+    size_t n;
+
+    assert_non_null(f);
+    n = fread(out, 1, TEXT - 1, f);
+    out[n] = '\0';
+    fclose(f);
+    unlink(path);
+}
+
+static void on_tick(struct timer *t)
+{
+    struct program *p = (struct program *)t;
+    int status;
+
+    p->ticks++;
+    if (waitpid(p->pid, &status, WNOHANG) == p->pid) {
+        assert_true(WIFEXITED(status));
+        p->exit = WEXITSTATUS(status);
+        p->done = true;
+        loop_stop(p->rig->net.loop);
+        return;
+    }
+    if (p->tick)
+        p->tick(p);
+    timer_start(p->rig->net.loop, t, 5, on_tick);
+}
+
+static void program_file(struct api_rig *r, const char *name, char out[128])
+{
+    snprintf(out, 128, "%s/%s", r->dir, name);
+}
+
+/* The words end in NULL; the program's exit code. */
+static int run(struct program *p, struct api_rig *r, const char *const *words)
+{
+    char out[128], err[128], server[160], *argv[32], *env[4];
+    posix_spawn_file_actions_t files;
+    size_t n = 0;
+
+    program_file(r, "out", out);
+    program_file(r, "err", err);
+    snprintf(server, sizeof(server), "CAIRN_SERVER=%s", r->socket);
+    env[0] = server;
+    env[1] = (char *)(uintptr_t)"ASAN_OPTIONS=detect_leaks=1";
+    env[2] = NULL;
+    argv[n++] = (char *)(uintptr_t)"cairn";
+    while (*words)
+        argv[n++] = (char *)(uintptr_t)*words++;
+    argv[n] = NULL;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT, 0600);
+    posix_spawn_file_actions_addopen(&files, 2, err, O_WRONLY | O_CREAT, 0600);
+    p->rig = r;
+    p->done = false;
+    p->ticks = 0;
+    r->asked[0] = '\0';
+    assert_int_equal(posix_spawn(&p->pid, CAIRN_BIN, &files, NULL, argv, env),
+                     0);
+    posix_spawn_file_actions_destroy(&files);
+    timer_start(r->net.loop, &p->timer, 5, on_tick);
+    while (!p->done)
+        loop_run(r->net.loop);
+    read_all(out, p->out);
+    read_all(err, p->err);
+    return p->exit;
+}
+
+#define RUN(...) run(p, r, (const char *const[]){__VA_ARGS__, NULL})
+
+#define assert_exit(code, call)                                                \
+    do {                                                                       \
+        int got = (call);                                                      \
+        if (got != (code))                                                     \
+            fail_msg("wanted %d, got %d\n%s%s", (code), got, p->out, p->err);  \
+    } while (0)
+
+#define assert_has(text, part)                                                 \
+    do {                                                                       \
+        if (!strstr((text), (part)))                                           \
+            fail_msg("no '%s' in: %s", (part), (text));                        \
+    } while (0)
+
+static struct program program;
+
+static void write_file(struct api_rig *r, const char *name, const char *text,
+                       char path[128])
+{
+    FILE *f;
+
+    program_file(r, name, path);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void tenants_tokens_and_rules_by_hand(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    char path[128];
+    struct stat st;
+
+    assert_exit(0, RUN("tenant", "add", "initech", "--title", "I & Co"));
+    assert_has(p->out, "I & Co");
+    assert_exit(7, RUN("tenant", "add", "initech"));
+    assert_string_equal(p->out, "");
+    assert_string_equal(p->err, "cairn: tenant 'initech' exists already\n");
+    assert_exit(2, RUN("tenant", "add", "No Name"));
+    assert_exit(4, RUN("tenant", "show", "nobody"));
+    assert_exit(0, RUN("tenant", "list"));
+    assert_has(p->out, "NAME");
+    assert_has(p->out, "globex");
+    assert_exit(0, RUN("tenant", "list", "--json"));
+    assert_true(p->out[0] == '[');
+    assert_exit(0, RUN("tenant", "suspend", "initech"));
+    assert_has(p->out, "suspended");
+    assert_exit(0, RUN("tenant", "leave", "initech"));
+    assert_exit(2, RUN("tenant", "erase", "initech"));
+    assert_exit(2, RUN("tenant", "erase", "initech", "--confirm", "x"));
+    assert_exit(0, RUN("tenant", "erase", "initech", "--confirm", "initech"));
+    program_file(r, "token", path);
+    assert_exit(0, RUN("token", "add", "--tenant", "acme", "--expires", "30d",
+                       "--out", path));
+    assert_string_equal(p->out, "");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_exit(7, RUN("token", "add", "--tenant", "acme", "--out", path));
+    assert_exit(0, RUN("tenant", "list", "--token-file", path));
+    assert_null(strstr(p->out, "globex"));
+    assert_exit(5, RUN("rule", "list", "--token-file", path));
+    assert_exit(0, RUN("token", "revoke", "3"));
+    assert_exit(5, RUN("tenant", "list", "--token-file", path));
+    unlink(path);
+    assert_exit(0, RUN("rule", "add", "--tenant", "acme", "--pool", "east",
+                       "--other-config", "owner=a=b"));
+    assert_has(p->out, "a=b");
+    assert_exit(2, RUN("rule", "add", "--tenant", "acme", "--pool", "east"));
+    assert_exit(2, RUN("rule", "add", "--tenant", "acme", "--pool", "east",
+                       "--tag", "a", "--name", "b"));
+    assert_exit(0, RUN("rule", "remove", "3"));
+    assert_exit(4, RUN("rule", "remove", "3"));
+    assert_exit(0, RUN("audit"));
+    assert_has(p->out, "rule.remove");
+}
+
+static void problems_are_one_line_of_json_on_request(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+
+    assert_exit(10, RUN("vault", "show", "none", "--json"));
+    assert_string_equal(p->out, "");
+    assert_string_equal(p->err, "{\"code\":\"not_found\",\"exit\":10,"
+                                "\"detail\":\"no vault 'none'\"}\n");
+}
+
+static void without_a_server_it_says_so_and_exits_75(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+
+    assert_exit(75, RUN("tenant", "list", "--server", "/nowhere/s"));
+    assert_has(p->err, "no cairnd answers at /nowhere/s (No such file");
+    assert_exit(2, RUN("tenant", "list", "--server", "http://h"));
+    assert_exit(2, RUN("tenant", "list", "--server", "https://h/path"));
+    assert_exit(1, RUN("tenant", "list", "--token-file", "/nowhere/t"));
+    assert_exit(75, RUN("version", "--server", "/nowhere/s"));
+    assert_has(p->out, "cairn");
+}
+
+#define LOOK                                                                   \
+    "{\"hosts\":[{\"address\":\"h1\",\"uuid\":\"u1\",\"name\":\"n1\","         \
+    "\"sha256\":\"" PIN_AA "\",\"trusted\":%s,\"coordinator\":true,"           \
+    "\"error\":null}],\"pool\":{\"uuid\":\"pu\",\"name\":\"x\","               \
+    "\"version\":\"8.3\"}}"
+
+static void a_pool_is_never_trusted_silently(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    char path[128], doc[512];
+
+    write_file(r, "pw", "s3cret\n", path);
+    snprintf(doc, sizeof(doc), LOOK, "false");
+    r->doc = doc;
+    assert_exit(2, RUN("pool", "add", "west", "--host", "h1", "--user", "u",
+                       "--password-file", path));
+    assert_string_equal(r->asked, "pool_probe;"); /* a look, no pool */
+    assert_string_equal(r->params, "1 hosts, user , 0 pins");
+    assert_has(p->err, "00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:"
+                       "00:00:00:00:00:00:00:00:00:00:00:00:00:AA");
+    assert_has(p->err, "--fingerprint");
+    snprintf(doc, sizeof(doc), LOOK, "true");
+    assert_exit(0, RUN("pool", "add", "west", "--host", "h1", "--user", "u",
+                       "--password-file", path, "--fingerprint", PIN_AA));
+    assert_has(p->out, "west");
+    assert_has(p->out, "00:AA");
+    assert_exit(2, RUN("pool", "add", "x", "--host", "h1", "--user", "u",
+                       "--password-file", path, "--fingerprint", PIN_AA,
+                       "--host-address", "nonsense"));
+    /* Nobody is there to type a password. */
+    assert_exit(2, RUN("pool", "add", "x", "--host", "h1", "--user", "u",
+                       "--fingerprint", PIN_AA));
+    assert_has(p->err, "--password-file");
+    unlink(path);
+    assert_exit(0, RUN("pool", "pause", "west"));
+    assert_exit(0, RUN("pool", "pause", "west", "--off"));
+    assert_exit(0, RUN("pool", "accept", "west"));
+    assert_has(p->err, "trusted already");
+    snprintf(doc, sizeof(doc), LOOK, "false");
+    assert_exit(2, RUN("pool", "accept", "west"));
+    assert_exit(0, RUN("pool", "accept", "west", "--fingerprint",
+                       "sha256:" PIN_AA));
+    r->doc = "{\"ok\":false,\"checks\":[{\"name\":\"login\",\"ok\":false,"
+             "\"text\":\"no\"}]}";
+    assert_exit(1, RUN("pool", "test", "west"));
+    assert_exit(0, RUN("pool", "remove", "west"));
+}
+
+static void a_recovery_file_is_made_first_and_proved_last(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct program *p = &program;
+    char path[128], text[TEXT];
+    struct stat st;
+
+    program_file(r, "recovery", path);
+    r->doc = "{\"vault_id\":\"" RIG_VAULT_ID "\",\"recovery_key_file\":"
+             "\"cairn key 1\\nvault x\\n\",\"opens\":true}";
+    assert_exit(2, RUN("vault", "add", "deep", "--tenant", "acme", "--url",
+                       "file:///d"));
+    assert_has(p->err, "--recovery-out");
+    /* The test's backend leaves the vault `creating`: the key cannot be tried,
+     * and the command does not say that all is well. */
+    assert_exit(7, RUN("vault", "add", "deep", "--tenant", "acme", "--url",
+                       "file:///d", "--recovery-out", path));
+    assert_string_equal(r->asked, "vault_create;");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    read_all(path, text);
+    assert_string_equal(text, "cairn key 1\nvault x\n");
+    /* What exists is not touched, and the server is not asked. */
+    write_file(r, "recovery", "old", path);
+    assert_exit(7, RUN("vault", "add", "more", "--tenant", "acme", "--url",
+                       "file:///e", "--recovery-out", path));
+    assert_string_equal(r->asked, "");
+    read_all(path, text);
+    assert_string_equal(text, "old");
+    /* A server that refuses leaves no empty file behind. */
+    err_set(&r->err, ERR_UNREACHABLE, 0, "store: refused");
+    assert_exit(13, RUN("vault", "add", "more", "--tenant", "acme", "--url",
+                        "s3://b/p", "--recovery-out", path));
+    assert_int_equal(access(path, F_OK), -1);
+    err_clear(&r->err);
+    r->doc = "{\"opens\":true,\"keys\":3}";
+    write_file(r, "key", "cairn key 1\n", path);
+    assert_exit(0, RUN("key", "test", "main", "--tenant", "acme", "--key-file",
+                       path));
+    assert_string_equal(r->params, "cairn key 1\n");
+    err_set(&r->err, ERR_KEY, 0, "the passphrase is wrong");
+    assert_exit(11, RUN("key", "test", "main", "--tenant", "acme",
+                        "--key-file", path));
+    err_clear(&r->err);
+    unlink(path);
+}
+
+static void an_existing_vault_says_what_to_do_next(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    char path[128], text[TEXT];
+
+    r->doc = "{\"vault_id\":\"" RIG_VAULT_ID "\",\"points\":5}";
+    write_file(r, "key", "cairn key 1\n", path);
+    assert_exit(0, RUN("vault", "add", "far", "--tenant", "acme", "--url",
+                       "file:///f", "--existing", "--key-file", path));
+    assert_string_equal(r->params, "cairn key 1\n|");
+    assert_has(p->err, "5 points found");
+    unlink(path);
+    assert_exit(2, RUN("vault", "add", "x", "--tenant", "acme", "--url",
+                       "file:///x", "--existing"));
+    assert_exit(2, RUN("vault", "add", "x", "--tenant", "acme", "--url",
+                       "file:///x", "--key-file", "k"));
+    r->doc = "{\"tag\":\"t1\",\"wraps\":3,\"key_file\":\"cairn key 1\\n\"}";
+    assert_exit(0, RUN("key", "grant", "main", "--tenant", "acme",
+                       "--public-key", PIN_AA));
+    assert_has(p->err, "t1");
+    program_file(r, "exported", path);
+    assert_exit(0, RUN("key", "export", "main", "--tenant", "acme", "--out",
+                       path));
+    read_all(path, text);
+    assert_string_equal(text, "cairn key 1\n");
+    r->doc = "[{\"tag\":\"t1\",\"recipient\":\"gateway\",\"what\":\"root\","
+             "\"key_id\":\"k\",\"object\":\"o\"}]";
+    assert_exit(0, RUN("key", "list", "main", "--tenant", "acme"));
+    assert_has(p->out, "gateway");
+    assert_exit(7, RUN("vault", "show", "main"));
+    assert_has(p->err, "name the tenant");
+    assert_exit(0, RUN("vault", "remove", "main", "--tenant", "acme"));
+}
+
+/* Ends the only unfinished job after a while, as the test says. */
+struct ending {
+    struct catalog_job_end end;
+    const char *result;
+    char seen[CATALOG_JOB_ID];
+    bool started;
+};
+
+static bool on_open_job(void *ctx, const struct catalog_job *j)
+{
+    memcpy(ctx, j->id, CATALOG_JOB_ID);
+    return false;
+}
+
+static void end_job(struct program *p)
+{
+    struct ending *e = p->user;
+    struct catalog_job_filter open = {.unfinished = true};
+    struct catalog_page page = {.limit = 1};
+    struct api_rig *r = p->rig;
+    char id[CATALOG_JOB_ID] = "";
+
+    /* The lane is idle while the program waits for a change. */
+    if (p->ticks % 10 || catalog_call_pending(r->door))
+        return;
+    assert_ok(&r->f, catalog_job_each(r->f.c, &open, &page, on_open_job, id,
+                                      &r->f.err));
+    if (!id[0])
+        return;
+    memcpy(e->seen, id, sizeof(id));
+    if (!e->started) {
+        e->started = true;
+        assert_ok(&r->f, catalog_job_start(r->f.c, id, &r->f.err));
+        assert_ok(&r->f, catalog_job_progress(r->f.c, id, "transfer", 512,
+                                              1024, &r->f.err));
+    } else {
+        e->started = false;
+        assert_ok(&r->f, catalog_job_note(r->f.c, id, RIG_POINT, NULL,
+                                          &r->f.err));
+        assert_ok(&r->f, catalog_job_finish(r->f.c, id, &e->end, &r->f.err));
+    }
+    api_job_changed(r->api, id);
+}
+
+static void a_backup_waits_and_exits_as_its_job(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    struct err cause;
+    struct ending e = {.end = {.state = CATALOG_JOB_SUCCEEDED}};
+
+    p->tick = end_job;
+    p->user = &e;
+    assert_exit(0, RUN("backup", "acme-web"));
+    assert_has(p->out, RIG_POINT);
+    assert_has(p->err, "acme-web: transfer\n");
+    assert_has(p->err, "acme-web: backup succeeded, point " RIG_POINT "\n");
+    e.end.state = CATALOG_JOB_WARNED;
+    e.end.result = "{\"warnings\":[\"slow\"]}";
+    assert_exit(3, RUN("backup", "east/acme-web", "--json"));
+    assert_true(p->out[0] == '[');
+    assert_has(p->err, "warning: slow");
+    e.end = (struct catalog_job_end){.state = CATALOG_JOB_FAILED,
+                                     .cause = &cause, .exit = 13};
+    err_set(&cause, ERR_UNREACHABLE, 0, "tenant acme, VM acme-web: refused");
+    assert_exit(13, RUN("backup", RIG_VM_1));
+    assert_has(p->err, "failed: tenant acme, VM acme-web: refused");
+    /* One VM of several. */
+    assert_exit(1, RUN("backup", "acme-web", "globex-db"));
+    p->tick = NULL;
+    assert_exit(4, RUN("backup", "nothing"));
+    assert_exit(2, RUN("backup"));
+    assert_exit(6, RUN("backup", "stray"));
+    assert_exit(0, RUN("backup", "acme-web", "--no-wait"));
+    assert_int_equal(strlen(p->out), CATALOG_JOB_ID); /* and a newline */
+    assert_string_equal(p->err, "");
+    assert_exit(0, RUN("job", "list", "--unfinished"));
+    assert_has(p->out, "queued");
+    assert_exit(0, RUN("job", "list", "--failed", "--json"));
+    assert_exit(2, RUN("job", "retry"));
+    assert_exit(2, RUN("job", "retry", "--failed"));
+    assert_exit(0, RUN("job", "retry", "--failed", "--since", "2000-01-01",
+                       "--no-wait"));
+    assert_exit(0, RUN("job", "show", e.seen));
+    assert_has(p->out, "refused");
+}
+
+static void interrupt(struct program *p)
+{
+    if (strstr(p->rig->asked, "backup;") && p->ticks > 60)
+        kill(p->pid, SIGINT);
+}
+
+static void ctrl_c_leaves_the_job_running_and_says_so(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    struct catalog_job_filter open = {.unfinished = true};
+    struct catalog_page page = {.limit = 1};
+    char id[CATALOG_JOB_ID] = "";
+
+    p->tick = interrupt;
+    assert_exit(130, RUN("backup", "acme-web"));
+    p->tick = NULL;
+    assert_ok(&r->f, catalog_job_each(r->f.c, &open, &page, on_open_job, id,
+                                      &r->f.err));
+    assert_int_equal(strlen(id), CATALOG_JOB_ID - 1);
+    assert_has(p->err, id);
+    assert_has(p->err, "goes on");
+    assert_string_equal(p->out, "");
+}
+
+static void a_log_is_followed_to_its_end(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    struct ending e = {.end = {.state = CATALOG_JOB_CANCELLED}};
+    char id[CATALOG_JOB_ID];
+
+    assert_exit(0, RUN("backup", "acme-web", "--no-wait"));
+    snprintf(id, sizeof(id), "%.16s", p->out);
+    assert_ok(&r->f, catalog_job_log_add(r->f.c, id, "info", "first line",
+                                         &r->f.err));
+    assert_exit(0, RUN("job", "log", id));
+    assert_has(p->out, "first line");
+    p->tick = end_job;
+    p->user = &e;
+    assert_exit(0, RUN("job", "log", "-f", id));
+    p->tick = NULL;
+    assert_exit(7, RUN("job", "cancel", id));
+    assert_exit(4, RUN("job", "log", "0000000000000000"));
+}
+
+/* The backend's part of a restore to a file. */
+static void feed(struct program *p)
+{
+    struct api_rig *r = p->rig;
+    const struct err *end = p->user;
+    struct err ok = {0};
+
+    if (!r->stream)
+        return;
+    api_stream_begin(r->stream, "0000000000000000", end ? -1 : 8);
+    assert_true(api_stream_write(r->stream, "abcd", 4));
+    if (!end)
+        assert_true(api_stream_write(r->stream, "efgh", 4));
+    api_stream_end(r->stream, end ? end : &ok, EXIT_DAMAGE);
+    r->stream = NULL;
+}
+
+static void a_restored_file_is_whole_or_not_there(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct program *p = &program;
+    char path[128], text[TEXT];
+    struct err cause;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    program_file(r, "disk.raw", path);
+    p->tick = feed;
+    p->user = NULL;
+    assert_exit(0, RUN("restore", "acme-web@latest", "--disk", "0", "--output",
+                       path));
+    assert_string_equal(r->params, "{\"output\":\"raw\",\"disk\":0}");
+    assert_exit(7, RUN("restore", "acme-web@latest", "--output", path));
+    assert_string_equal(r->asked, "");
+    read_all(path, text);
+    assert_string_equal(text, "abcdefgh");
+    assert_exit(0, RUN("restore", RIG_POINT, "--output", "-"));
+    assert_string_equal(p->out, "abcdefgh");
+    err_set(&cause, ERR_INTEGRITY, 0, "damage");
+    p->user = &cause;
+    /* The job that the stream names is not there: the cause stays unknown, but
+     * the failure does not. */
+    assert_exit(75, RUN("restore", RIG_POINT, "--output", path));
+    assert_has(p->err, "broke off");
+    assert_int_equal(access(path, F_OK), -1);
+    p->tick = NULL;
+    assert_exit(2, RUN("restore", RIG_POINT));
+    assert_exit(2, RUN("restore", RIG_POINT, "--to", "t"));
+    assert_exit(2, RUN("restore", RIG_POINT, "--pool", "east", "--disk", "0"));
+    assert_exit(2, RUN("restore", RIG_POINT, "--output", "x", "--start"));
+    assert_exit(4, RUN("restore", "web@latest", "--output", path));
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_restore_to_a_pool_prints_its_receipt(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct program *p = &program;
+    struct ending e = {
+        .end = {.state = CATALOG_JOB_SUCCEEDED,
+                .result = "{\"vm\":{\"old\":\"o1\",\"new\":\"n1\",\"name\":"
+                          "\"web\"},\"disks\":[{\"disk\":\"0\",\"old\":"
+                          "\"d1\",\"new\":\"d2\",\"sr\":\"fast\"}],"
+                          "\"nics\":[]}"}};
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    p->tick = end_job;
+    p->user = &e;
+    assert_exit(0, RUN("restore", "acme-web@latest", "--pool", "east", "--sr",
+                       "fast", "--network", "0=none", "--mac", "keep",
+                       "--start"));
+    p->tick = NULL;
+    assert_string_equal(r->params,
+                        "{\"sr\":{\"*\":\"fast\"},\"network\":{\"0\":"
+                        "\"none\"},\"mac\":\"keep\",\"uuid\":\"new\","
+                        "\"name\":null,\"start\":true,\"dry_run\":false}");
+    assert_has(p->out, "VM web: o1 -> n1");
+    assert_has(p->out, "d2");
+}
+
+static void vms_and_points_are_listed(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct program *p = &program;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    assert_exit(0, RUN("vm", "list"));
+    assert_has(p->out, "globex-db");
+    r->pool_down = true;
+    assert_exit(12, RUN("vm", "list", "--uncovered"));
+    assert_null(strstr(p->out, "acme-web"));
+    assert_has(p->err, "pool 'west' does not answer");
+    assert_exit(12, RUN("vm", "show", "nothing"));
+    r->pool_down = false;
+    assert_exit(0, RUN("vm", "show", "east/acme-web"));
+    assert_exit(0, RUN("vm", "move", "acme-web", "--tenant", "globex"));
+    assert_exit(0, RUN("vm", "list", "--contested"));
+    assert_has(p->out, "acme-web");
+    assert_exit(0, RUN("point", "list", "--vm", "east/acme-web"));
+    assert_has(p->out, RIG_POINT);
+    r->doc = "{\"points\":1}";
+    assert_exit(0, RUN("point", "list", "--refresh", "--tenant", "acme"));
+    assert_string_equal(r->asked, "point_refresh;");
+    assert_exit(0, RUN("point", "show", "acme-web@2026-11-20"));
+    assert_has(p->out, "xva");
+    assert_exit(4, RUN("point", "show", "acme-web@2026-11-21"));
+    assert_exit(0, RUN("point", "verify", RIG_POINT, "--no-wait"));
+    assert_string_equal(r->asked, "verify;");
+    r->doc = "{\"gateway\":\"gw-1\",\"jobs_running\":2}";
+    assert_exit(0, RUN("status"));
+    assert_has(p->out, "gw-1");
+    assert_exit(0, RUN("version"));
+    assert_has(p->out, "provider");
+}
+
+static void the_completion_script_is_one(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    char path[128], command[512], line[64] = "";
+    FILE *f;
+
+    assert_exit(0, RUN("completion", "bash"));
+    write_file(r, "script", p->out, path);
+    snprintf(command, sizeof(command),
+             "bash -c '. %s; COMP_WORDS=(cairn pool ac); COMP_CWORD=2; _cairn; "
+             "echo ${COMPREPLY[*]}'",
+             path);
+    f = popen(command, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof(line), f));
+    assert_int_equal(pclose(f), 0);
+    assert_string_equal(line, "accept\n");
+    unlink(path);
+    assert_exit(2, RUN("completion", "zsh"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define ROW(name) cmocka_unit_test_setup_teardown(name, api_rig_setup, \
+                                                  api_rig_teardown)
+        ROW(tenants_tokens_and_rules_by_hand),
+        ROW(problems_are_one_line_of_json_on_request),
+        ROW(without_a_server_it_says_so_and_exits_75),
+        ROW(a_pool_is_never_trusted_silently),
+        ROW(a_recovery_file_is_made_first_and_proved_last),
+        ROW(an_existing_vault_says_what_to_do_next),
+        ROW(a_backup_waits_and_exits_as_its_job),
+        ROW(ctrl_c_leaves_the_job_running_and_says_so),
+        ROW(a_log_is_followed_to_its_end),
+        ROW(a_restored_file_is_whole_or_not_there),
+        ROW(a_restore_to_a_pool_prints_its_receipt),
+        ROW(vms_and_points_are_listed),
+        ROW(the_completion_script_is_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
