@@ -60,6 +60,16 @@ static enum sim_role role_of(enum sim_generic_kind kind,
     return SIM_POOL_OPERATOR;
 }
 
+/* Nobody can list sessions, and not every class has names. */
+static bool has_verb(const struct sim_class *c, enum sim_generic_kind kind)
+{
+    if (strcmp(c->name, "session") == 0 &&
+        kind <= SIM_GENERIC_GET_ALL_RECORDS_WHERE)
+        return false;
+    return kind != SIM_GENERIC_GET_BY_NAME ||
+           sim_class_field(c, "name_label") >= 0;
+}
+
 static bool find_verb(const char *verb, struct sim_generic *out)
 {
     for (size_t i = 0; i < COUNT(verbs); i++) {
@@ -67,8 +77,7 @@ static bool find_verb(const char *verb, struct sim_generic *out)
             continue;
         out->kind = verbs[i].kind;
         out->args = verbs[i].args;
-        return out->kind != SIM_GENERIC_GET_BY_NAME ||
-               sim_class_field(out->cls, "name_label") >= 0;
+        return has_verb(out->cls, out->kind);
     }
     for (size_t i = 0; i < COUNT(prefixes); i++) {
         size_t n = strlen(prefixes[i].verb);
@@ -277,8 +286,7 @@ void sim_generic_names(const struct sim_schema *s, struct sim_value *set)
         const struct sim_class *c = &s->classes[i];
 
         for (size_t k = 0; k < COUNT(verbs); k++)
-            if (verbs[k].kind != SIM_GENERIC_GET_BY_NAME ||
-                sim_class_field(c, "name_label") >= 0)
+            if (has_verb(c, verbs[k].kind))
                 sim_value_add(set, sim_value_textf("%s.%s", c->name,
                                                    verbs[k].verb));
         for (size_t k = 0; k < c->count; k++)

@@ -53,18 +53,26 @@ static const struct sim_method *find_method(const char *name)
     return NULL;
 }
 
+/* Has it a twin that works as a task? Written methods have, but for those of
+ * sessions and events; generated ones have not. */
+static bool has_async(const struct sim_method *m)
+{
+    return m && strncmp(m->name, "session.", 8) != 0 &&
+           strncmp(m->name, "event.", 6) != 0 &&
+           strncmp(m->name, "task.", 5) != 0;
+}
+
 static struct sim_value *list_methods(const struct sim_schema *schema)
 {
     struct sim_value *set = sim_value_texts("system.listMethods", NULL);
-    size_t n;
 
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-        for (const struct sim_method *m = tables[i]; m->name; m++)
+        for (const struct sim_method *m = tables[i]; m->name; m++) {
             sim_value_add_text(set, m->name);
+            if (has_async(m))
+                sim_value_add(set, sim_value_textf("Async.%s", m->name));
+        }
     sim_generic_names(schema, set);
-    n = set->count;
-    for (size_t i = 1; i < n; i++)
-        sim_value_add(set, sim_value_textf("Async.%s", set->items[i]->text));
     return set;
 }
 
@@ -287,8 +295,9 @@ static bool resolve(struct run *r, struct sim_value **failure)
     unsigned min, max;
 
     r->fn = find_method(name);
-    if (!r->fn &&
-        !sim_generic_find(sim_db_schema(r->call.db), name, &r->generic)) {
+    if ((r->method != name && !has_async(r->fn)) ||
+        (!r->fn && !sim_generic_find(sim_db_schema(r->call.db), name,
+                                     &r->generic))) {
         *failure = sim_value_texts("MESSAGE_METHOD_UNKNOWN", r->method, NULL);
         return false;
     }
