@@ -237,7 +237,9 @@ class Sim:
         return json.loads(body)
 
     def do(self, path, **body):
-        """POST of the control API, parsed."""
+        """POST of the control API, parsed. pool: else the first."""
+        if not path.startswith(("fault", "reset")):
+            body.setdefault("pool", self.pool()["name"])
         status, answer = self.request("POST", path, body)
         if status != 200:
             raise RuntimeError("%s: %s" % (path, answer.decode()))
@@ -268,6 +270,7 @@ class Sim:
 
     def disk(self, **params):
         """Bytes of a disk: vm=, device= or vdi=, offset=, length=, pool=."""
+        params.setdefault("pool", self.pool()["name"])
         status, body = self.request("GET", "disk?" +
                                     urllib.parse.urlencode(params))
         if status != 200:

@@ -37,9 +37,8 @@ struct import {
     uint8_t *block;       /* ENTRY_MAX */
     uint64_t first_size;  /* of the first block of the stream */
     bool first_seen;
-    uint64_t unlooked;    /* bytes written since the SR was looked at */
+    uint64_t room;        /* bytes that may be written before the next look */
     uint64_t done, all, progress_ms;
-    bool cancelled;
 };
 
 static bool fail(struct import *m, const char *code, const char *a,
@@ -221,40 +220,47 @@ static bool create_records(struct import *m)
     return ok;
 }
 
-/* Is there room, does the client still want it, how far are we? */
+/* Room for so many bytes; looked for now and then only. With the lock. */
+static bool find_room(struct import *m, size_t coming)
+{
+    struct sim_object *sr = sim_db_find(m->t.pool->db, "SR", m->sr);
+    uint64_t room = sr ? sim_sr_room_for_data(m->t.pool, sr) : 0;
+
+    m->room = room < ROOM_EVERY ? room : ROOM_EVERY;
+    if (m->room >= coming)
+        return true;
+    sim_call_fail_take(&m->call, sim_sr_full_error());
+    return false;
+}
+
+/* With the lock: tell how far we are; false: nobody wants it any more. */
+static bool tell_progress(struct import *m, uint64_t now)
+{
+    m->progress_ms = now;
+    sim_task_set_progress(m->t.pool, m->t.task,
+                          m->all ? (double)m->done / (double)m->all : 1);
+    if (!sim_task_cancelled(m->t.pool, m->t.task))
+        return true;
+    return fail(m, "TASK_CANCELLED", m->t.task, NULL);
+}
+
 static bool look_around(struct import *m, size_t coming)
 {
-    struct sim_db *db = m->t.pool->db;
     uint64_t now = clock_mono_ms(clock_system());
     uint64_t every = (uint64_t)(PROGRESS_MS * m->t.pool->sim->time_scale);
-    struct sim_object *sr;
-    bool room = true;
+    bool ok = true, room = m->room < coming;
 
-    m->unlooked += coming;
     if (every < PROGRESS_LEAST_MS)
         every = PROGRESS_LEAST_MS;
-    if (m->unlooked < ROOM_EVERY && now - m->progress_ms < every)
-        return true;
-    sim_db_lock(db);
-    if (m->unlooked >= ROOM_EVERY) {
-        sr = sim_db_find(db, "SR", m->sr);
-        if (sr)
-            sim_sr_update(m->t.pool, sr);
-        room = sr && sim_sr_room_for_data(m->t.pool, sr, m->unlooked);
-        m->unlooked = 0;
+    if (room || now - m->progress_ms >= every) {
+        sim_db_lock(m->t.pool->db);
+        ok = (!room || find_room(m, coming)) &&
+             (now - m->progress_ms < every || tell_progress(m, now));
+        sim_db_unlock(m->t.pool->db);
     }
-    if (now - m->progress_ms >= every) {
-        m->progress_ms = now;
-        sim_task_set_progress(m->t.pool, m->t.task,
-                              m->all ? (double)m->done / (double)m->all : 1);
-        m->cancelled = sim_task_cancelled(m->t.pool, m->t.task);
-    }
-    sim_db_unlock(db);
-    if (m->cancelled)
-        return fail(m, "TASK_CANCELLED", m->t.task, NULL);
-    if (!room)
-        sim_call_fail_take(&m->call, sim_sr_full_error());
-    return room;
+    if (ok)
+        m->room -= coming;
+    return ok;
 }
 
 static bool write_block(struct import *m, struct sim_disk *disk, uint64_t at,

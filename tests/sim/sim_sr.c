@@ -86,12 +86,17 @@ bool sim_sr_room_for_disk(struct sim_pool *pool, struct sim_object *sr,
     return has_room(sr, x->thick ? (size + EXTENT - 1) / EXTENT * EXTENT : 0);
 }
 
-bool sim_sr_room_for_data(struct sim_pool *pool, struct sim_object *sr,
-                          uint64_t bytes)
+uint64_t sim_sr_room_for_data(struct sim_pool *pool, struct sim_object *sr)
 {
     const struct sim_sr *x = sr->extra;
+    int64_t left;
 
-    return x->thick || has_room(sr, bytes);
+    if (x->thick)
+        return UINT64_MAX;
+    sim_sr_update(pool, sr);
+    left = sim_db_int(sr, "physical_size") -
+           sim_db_int(sr, "physical_utilisation");
+    return left > 0 ? (uint64_t)left : 0;
 }
 
 uint64_t sim_sr_round(const struct sim_object *sr, uint64_t size)

@@ -23,12 +23,13 @@ void sim_sr_setup(struct sim_object *sr, const char *type);
 /* Compute utilisation of the SR and its VDIs anew. */
 void sim_sr_update(struct sim_pool *pool, struct sim_object *sr);
 
-/* May a disk of this virtual size be made (thick), or so many bytes be written
- * (thin)? Otherwise and by the fault sr_full: false. */
+/* May a disk of this virtual size be made? No: not enough room in a thick SR,
+ * none at all in a thin one, or the fault sr_full. */
 bool sim_sr_room_for_disk(struct sim_pool *pool, struct sim_object *sr,
                           uint64_t size);
-bool sim_sr_room_for_data(struct sim_pool *pool, struct sim_object *sr,
-                          uint64_t bytes);
+/* Bytes that may still be written to disks that exist; without a bound in a
+ * thick SR. Looks anew. */
+uint64_t sim_sr_room_for_data(struct sim_pool *pool, struct sim_object *sr);
 uint64_t sim_sr_round(const struct sim_object *sr, uint64_t size);
 /* SR_BACKEND_FAILURE_44 as the back ends say it. */
 struct sim_value *sim_sr_full_error(void);
