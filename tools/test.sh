@@ -78,7 +78,7 @@ run_suite()
 
     log=build-asan/suites/$(basename "$file").log
     mkdir -p build-asan/suites
-    case $file in *.py) with=python3 ;; esac
+    case $file in *.py) with=/usr/bin/python3 ;; esac
     echo "# $file"
     timeout --kill-after=30 $SUITE_SECONDS $with "$file" 2>&1 | tee "$log" ||
         status=$?
