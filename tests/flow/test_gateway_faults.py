@@ -165,7 +165,7 @@ def pool_trouble():
     with simlib.Sim(world()) as sim, gwlib.Gateway() as gw:
         key = gwcase.set_up(gw, sim)
         gw.ok("backup", "web")
-        sim.do("certificate", pool="paris", host="paris-1")
+        sim.do("host/certificate", pool="paris", host="paris-1")
         gw.stop()
         gw.start()
         err = refused("another certificate is not believed (12)", gw,
