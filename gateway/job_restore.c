@@ -276,7 +276,7 @@ static enum err_code rewrite(struct restore *r, struct err *err)
 {
     const struct ova_pair pairs[] = {
         {RESTORE_JOB_KEY, r->pool ? r->job->id : NULL},
-        {"cairn:gateway", r->pool ? r->job->engine->gateway : NULL},
+        {"cairn:gateway", NULL},
         {SERIES_KEY, r->series},
     };
     const struct ova_rewrite_opts o = {
