@@ -144,7 +144,7 @@ enum err_code session_start(const struct session_opts *opts,
 const struct point *session_parent(const struct session *s);
 
 struct session_disk {
-    uint32_t position; /* rising from disk to disk */
+    uint32_t position; /* no other disk's; disks come in any order */
     struct id16 vdi;
     const char *name;  /* copied; NULL: none */
     uint64_t bytes;    /* virtual size */

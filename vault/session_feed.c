@@ -486,10 +486,10 @@ static enum err_code check_disk(const struct session *s,
     if (d->log2_chunk < 16 || d->log2_chunk > 20 ||
         map_chunks(d->bytes, d->log2_chunk) > MAP_CHUNKS_MAX)
         return err_set(err, ERR_ARGUMENT, 0, "disk %u: its size", d->position);
-    if (s->disk_count &&
-        s->disks[s->disk_count - 1]->opts.position >= d->position)
-        return err_set(err, ERR_ARGUMENT, 0, "disk %u: positions must rise",
-                       d->position);
+    for (unsigned i = 0; i < s->disk_count; i++)
+        if (s->disks[i]->opts.position == d->position)
+            return err_set(err, ERR_ARGUMENT, 0, "disk %u comes twice",
+                           d->position);
     if (d->name && strlen(d->name) > POINT_TEXT_MAX)
         return err_set(err, ERR_ARGUMENT, 0, "disk %u: its name", d->position);
     if (d->incremental && (!from || from->bytes != d->bytes ||

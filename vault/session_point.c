@@ -146,6 +146,14 @@ static bool draw_disks(struct draft *d)
     return true;
 }
 
+/* Streams bring disks in an order of their own; a point has them by position. */
+static int by_position(const void *a, const void *b)
+{
+    const struct point_disk *x = a, *y = b;
+
+    return x->position < y->position ? -1 : x->position > y->position;
+}
+
 /* --- the rest ------------------------------------------------------------------------------ */
 
 static void draw_point(struct draft *d)
@@ -175,6 +183,8 @@ static void draw_point(struct draft *d)
     p->replaces = (struct slice){c->replaces.data, c->replaces.len};
     p->key = d->key;
     p->pack = d->pack;
+    if (s->disk_count)
+        qsort(d->disk, s->disk_count, sizeof(*d->disk), by_position);
     p->disk = d->disk;
     p->disks = s->disk_count;
     s->result.end_ms = p->end_ms;
@@ -207,7 +217,7 @@ static enum err_code seal(struct draft *d, struct err *err)
 static bool too_long(const struct draft *d)
 {
     for (unsigned i = 0; i < d->session->disk_count; i++)
-        if (!d->disk[i].paged && d->map[i].len > MAP_FIELD_BYTES)
+        if (!d->session->disks[i]->pages && d->map[i].len > MAP_FIELD_BYTES)
             return true;
     return false;
 }

@@ -56,7 +56,7 @@ def digest(path, length=None):
 
 def disk_files(sim, pool, name):
     """{userdevice: (file, virtual size)} of a VM's live disks."""
-    return {d["userdevice"]: (d["file"], d["virtual_size"])
+    return {d["userdevice"]: (d["file"], d["size"])
             for d in sim.vm(name, pool)["disks"]}
 
 
@@ -89,7 +89,7 @@ def read_points(gw, key_file, folder=None):
 
 
 def last_job(gw):
-    job = gw.json("job", "list", "--limit", "1")["items"][0]
+    job = gw.json("job", "list")[0]
     return gw.json("job", "show", job["id"])
 
 
