@@ -5,7 +5,9 @@
  * that no run names.
  *
  * Lives on the store's loop, beside backups: what it adds is found from then
- * on. Costs a LIST, a GET per run, and per pack that no run names two GETs.
+ * on. Costs a LIST and a GET per run; with tables also a GET for each VM's
+ * newest point and for each pack that no run names, and one more for a pack
+ * that none of these points needs.
  */
 #ifndef CAIRN_VAULT_INDEX_FILL_H
 #define CAIRN_VAULT_INDEX_FILL_H
@@ -17,13 +19,13 @@
 struct index_fill;
 
 struct index_fill_result {
-    uint64_t runs, runs_bad; /* read and taken in; could not be read */
+    uint64_t runs, runs_bad;   /* read and taken in; could not be read */
     uint64_t packs, packs_bad; /* whose tables were read; could not be */
 };
 
 struct index_fill_opts {
     struct store *store;
-    const struct keyring *keys;
+    const struct keyring *keys; /* outlives it, as the index does */
     struct index *index;
     bool tables; /* also LIST packs/ and maps/ and read tables */
     /* Single runs and packs that cannot be read are passed over and counted;
@@ -33,7 +35,7 @@ struct index_fill_opts {
     void *ctx;
 };
 
-/* done() once, later; *out is gone when it returns. */
+/* done() once, later; *out is gone when it returns. ERR_NOMEM. */
 enum err_code index_fill_start(const struct index_fill_opts *opts,
                                struct index_fill **out, struct err *err);
 void index_fill_cancel(struct index_fill *f);
