@@ -230,7 +230,8 @@ static void answer_test(struct listing *l)
         checks = json_new_array();
         add_check(checks, "login and inventory", inv != NULL,
                   inv ? xenapi_session_coordinator(a->hold->session)
-                      : a->err.text);
+                  : a ? a->err.text
+                      : "");
         for (size_t i = 0; inv && i < inv->sr_count; i++)
             srs += inv->srs[i].attached &&
                    strcmp(inv->srs[i].content_type, "iso") != 0;
@@ -247,7 +248,7 @@ static void answer_test(struct listing *l)
             all = NULL;
             err_set(&l->err, ERR_NOMEM, 0, "test");
         }
-        if (a->err.code != ERR_OK && l->err.code == ERR_OK) {
+        if (a && a->err.code != ERR_OK && l->err.code == ERR_OK) {
             json_free(all);
             all = NULL;
             l->err = a->err;

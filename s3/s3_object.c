@@ -277,7 +277,9 @@ static enum err_code by_name(struct s3_client *c, struct s3_request_opts *r,
     r->key = name->key;
     r->query = &version;
     r->params = name->version ? 1 : 0;
-    return start(op, r, out, err);
+    rc = start(op, r, out, err);
+    r->query = NULL; /* it was copied, and `version` ends here */
+    return rc;
 }
 
 enum err_code s3_object_head(struct s3_client *c,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/store_dir_walk.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +38,10 @@ struct store_dir_walk {
 
 static void drop_names(struct level *l)
 {
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++) {
+        assert(l->names); /* or there were none to count */
         free(l->names[i]);
+    }
     l->count = l->at = 0;
 }
 

@@ -7,10 +7,13 @@
  * A store's piece is taken whole or not at all. What of it belongs to wants
  * that are not admitted yet is carried; further pieces are refused meanwhile.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vault/fetch_inside.h"
+
+#include <assert.h>
 
 static void free_source(struct fetch_source *s)
 {
@@ -324,10 +327,13 @@ static enum err_code start_get(struct fetch_source *s, struct err *err)
 {
     struct fetch_pack *p = s->pack;
     const struct pack_table *t = p->table;
-    uint32_t first = fetch_ref_at(s->f, s->plan[0])->want.slot;
-    uint32_t last = fetch_ref_at(s->f, s->plan[s->planned - 1])->want.slot;
+    uint32_t first, last;
     struct store_get_opts get = {
         .name = t->name, .on_data = on_data, .done = on_done, .ctx = s};
+
+    assert(s->planned > 0); /* the one that the source is opened for fits */
+    first = fetch_ref_at(s->f, s->plan[0])->want.slot;
+    last = fetch_ref_at(s->f, s->plan[s->planned - 1])->want.slot;
 
     /* The header comes with the slots when it is not far. */
     s->pos = t->offset[first];

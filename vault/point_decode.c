@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault/point.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -240,9 +241,13 @@ static enum err_code check_map(const struct point *p,
         return refuse(err, "disk: more than 2^30 chunks");
     map_reader_init(&r, disk->map, disk->paged ? map_pages(chunks) : chunks,
                     p->packs);
-    while (map_next(&r, &run, err))
-        if (run.pack != MAP_ZERO && p->pack[run.pack].kind != kind)
+    while (map_next(&r, &run, err)) {
+        if (run.pack == MAP_ZERO)
+            continue;
+        assert(run.pack < p->packs && p->pack); /* map_next() looks */
+        if (p->pack[run.pack].kind != kind)
             return refuse(err, "disk: its map names a pack of another kind");
+    }
     return err->code;
 }
 

@@ -105,10 +105,10 @@ static int do_read(const struct seal_suite *suite, char **args)
     struct err err = {0};
 
     if (!data || !f || xva_read_new(&opts, &r, &err) != ERR_OK)
-        return 2;
+        exit(2);
     while (err.code == ERR_OK && (n = fread(data, 1, piece, f)) > 0)
         if (xva_read_feed(r, data, n, &used, &err) == ERR_OK && used != n)
-            return 2;
+            exit(2);
     if (err.code == ERR_OK)
         xva_read_finish(r, &err);
     xva_read_free(r);
@@ -150,7 +150,7 @@ static int write_all(struct xva_write *w, const int *fds, FILE *f)
             p.len = sizeof(data);
         if (want != XVA_WRITE_DATA ||
             pread(fds[p.disk], data, p.len, (off_t)p.offset) != (ssize_t)p.len)
-            return 2;
+            exit(2);
         fwrite(data, 1, p.len, f);
         xva_write_data(w, data, p.len);
     }
@@ -171,7 +171,7 @@ static int do_write(const struct seal_suite *suite, char **args, int count)
     int rc;
 
     if (!f || !out || count - 3 > DISKS_MAX)
-        return 2;
+        exit(2);
     opts.ova = ova;
     opts.ova_len = fread(ova, 1, sizeof(ova), f);
     fclose(f);
@@ -181,11 +181,11 @@ static int do_write(const struct seal_suite *suite, char **args, int count)
         char *equals = strchr(args[i], '=');
 
         if (!equals)
-            return 2;
+            exit(2);
         *equals = 0;
         fds[opts.disk_count] = open(equals + 1, O_RDONLY);
         if (fstat(fds[opts.disk_count], &st) < 0)
-            return 2;
+            exit(2);
         d->id = args[i];
         d->virtual_size = (uint64_t)st.st_size;
         d->present = scan(fds[opts.disk_count], d->virtual_size);
