@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the measures are taken on: disks with real files, and others.
+
+Standard library, and mke2fs.
+"""
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+
+MIB = 1 << 20
+ROOTS = ("/usr/lib", "/usr/share", "/usr/bin", "/usr/include")
+FILE_MAX = 64 * MIB
+
+
+def files_of_system(total):
+    """Files of this system, about `total` bytes, mixed, the same each time."""
+    found = []
+    for root in ROOTS:
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = os.path.join(folder, name)
+                try:
+                    info = os.lstat(path)
+                except OSError:
+                    continue
+                if os.path.isfile(path) and not os.path.islink(path) and \
+                        0 < info.st_size <= FILE_MAX:
+                    found.append((hashlib.sha256(path.encode()).digest(),
+                                  path, info.st_size))
+    found.sort()
+    for _, path, size in found:
+        if total <= 0:
+            return
+        total -= size
+        yield path
+
+
+def make_real(image, size):
+    """A raw disk of `size` bytes with ext4, most of it files of this system.
+    Returns how many."""
+    staging = image + ".files"
+    count = 0
+    shutil.rmtree(staging, ignore_errors=True)
+    for path in files_of_system(int(size * 0.85)):
+        place = staging + path
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        try:
+            shutil.copyfile(path, place)
+            count += 1
+        except PermissionError:
+            pass
+    subprocess.run(
+        ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-i", "8192",
+         "-E", "lazy_itable_init=1", "-O", "^has_journal", "-d", staging,
+         image, "%dk" % (size // 1024)],
+        check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    shutil.rmtree(staging)
+    return count
+
+
+def make_random(image, size):
+    """A raw disk that nothing compresses."""
+    with open(image, "wb") as f:
+        for _ in range(size // MIB):
+            f.write(os.urandom(MIB))
+
+
+def make_slice(image, source, number, size):
+    """A piece of another disk, on no chunk grid that another one of the first
+    64 shares: streams of these have nothing to share."""
+    room = os.path.getsize(source) - size - MIB
+    begin = number * 7 * MIB % max(room, 1) // MIB * MIB
+    begin += number % 32 * 4096 + number // 32 * 512
+    with open(source, "rb") as f, open(image, "wb") as out:
+        f.seek(begin)
+        left = size
+        while left:
+            piece = f.read(min(left, 4 * MIB))
+            if not piece:
+                raise RuntimeError("%s is too small for slices" % source)
+            out.write(piece)
+            left -= len(piece)
+
+
+class Overwritten:
+    """Some 1 MiB blocks of a disk are overwritten with bytes that do not
+    compress; on leaving they are as before."""
+
+    def __init__(self, image, share):
+        self.image = image
+        blocks = os.path.getsize(image) // MIB
+        self.blocks = sorted(random.Random(1).sample(
+            range(blocks), max(1, round(blocks * share))))
+        self.bytes = len(self.blocks) * MIB
+        self.before = []
+
+    def __enter__(self):
+        with open(self.image, "r+b") as f:
+            for block in self.blocks:
+                f.seek(block * MIB)
+                self.before.append(f.read(MIB))
+                f.seek(block * MIB)
+                f.write(os.urandom(MIB))
+        return self
+
+    def __exit__(self, *_):
+        with open(self.image, "r+b") as f:
+            for block, old in zip(self.blocks, self.before):
+                f.seek(block * MIB)
+                f.write(old)
