@@ -15,8 +15,10 @@ FILE_MAX = 64 * MIB
 
 
 def files_of_system(total):
-    """Files of this system, about `total` bytes, mixed, the same each time."""
+    """Files of this system that take about `total` bytes in blocks of 4 KiB,
+    mixed, the same each time."""
     found = []
+    folders = set()
     for root in ROOTS:
         for folder, _, names in os.walk(root):
             for name in names:
@@ -31,9 +33,14 @@ def files_of_system(total):
                                   path, info.st_size))
     found.sort()
     for _, path, size in found:
+        total -= -(-size // 4096) * 4096
+        folder = os.path.dirname(path)
+        while folder not in folders and folder != "/":
+            folders.add(folder)
+            total -= 4096
+            folder = os.path.dirname(folder)
         if total <= 0:
             return
-        total -= size
         yield path
 
 
