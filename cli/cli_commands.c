@@ -70,13 +70,11 @@ static const struct cli_option vault_add[] = {
     {"key-file", "F", "a key that opens the existing vault", 0},
     {"vault-id", "ID", "its id, where keys will be granted to us", 0},
     END};
+static const struct cli_option key_plain[] = {VAULT, TENANT, END};
 static const struct cli_option key_test[] = {
-    TENANT, {"key-file", "F", "the key to try", 0}, END};
-static const struct cli_option key_grant[] = {
-    TENANT, {"public-key", "HEX", "who may read the vault from now on", 0},
-    END};
+    VAULT, TENANT, {"key-file", "F", "the key to try", 0}, END};
 static const struct cli_option key_export[] = {
-    TENANT, {"out", "FILE", "where the key is written", 0}, END};
+    VAULT, TENANT, {"out", "FILE", "where the key is written", 0}, END};
 static const struct cli_option vm_list[] = {
     {"pool", "P", "of this pool", 0},
     TENANT,
@@ -158,10 +156,10 @@ const struct cli_command cli_commands[] = {
 {"vault", "show", "NAME", 1, 1, tenant_only, "Show a vault", cli_vault_show},
 {"vault", "test", "NAME", 1, 1, tenant_only, "Look whether it opens and what its store can do", cli_vault_test},
 {"vault", "remove", "NAME", 1, 1, tenant_only, "Forget a vault; what is stored stays", cli_vault_remove},
-{"key", "list", "VAULT", 1, 1, tenant_only, "List who holds which keys", cli_key_list},
-{"key", "test", "VAULT", 1, 1, key_test, "Does this key file open the vault?", cli_key_test},
-{"key", "grant", "VAULT", 1, 1, key_grant, "Wrap all keys for another gateway or person", cli_key_grant},
-{"key", "export", "VAULT", 1, 1, key_export, "Make a further key and write it to a file", cli_key_export},
+{"key", "list", "", 0, 0, key_plain, "List who holds which keys", cli_key_list},
+{"key", "test", "", 0, 0, key_test, "Does this key file open the vault?", cli_key_test},
+{"key", "grant", "PUBLIC-KEY", 1, 1, key_plain, "Wrap all keys for another gateway or person", cli_key_grant},
+{"key", "export", "", 0, 0, key_export, "Make a further key and write it to a file", cli_key_export},
 {"vm", "list", "", 0, 0, vm_list, "List VMs and whose they are", cli_vm_list},
 {"vm", "show", "VM", 1, 1, NULL, "Show a VM", cli_vm_show},
 {"vm", "move", "VM", 1, 1, vm_move, "Give a VM to another tenant", cli_vm_move},

@@ -18,12 +18,18 @@ static const struct cli_column columns[] = {
 static int key_do(struct cli_run *run, const char *method, const char *behind,
                   const struct json *body, struct json **out)
 {
+    const char *vault = cli_args_get(run->args, "vault");
     struct buf path;
     int exit;
 
+    if (!vault) {
+        fprintf(stderr, "cairn: keys of which vault? Give --vault\n");
+        return EXIT_USAGE;
+    }
     buf_init(&path, 4096);
-    exit = cli_http_call(run, method, cli_vault_path(run, &path, behind),
-                         body, out);
+    exit = cli_http_call(run, method,
+                         cli_vault_path(run, &path, vault, behind), body,
+                         out);
     buf_fini(&path);
     return exit;
 }
@@ -66,7 +72,8 @@ int cli_key_test(struct cli_run *run)
     if (exit == EXIT_OK && run->json)
         exit = cli_out_json(doc);
     else if (exit == EXIT_OK)
-        fprintf(stderr, "%s opens vault '%s'\n", path, run->args->args[0]);
+        fprintf(stderr, "%s opens vault '%s'\n", path,
+                cli_args_get(run->args, "vault"));
     json_free(body);
     json_free(doc);
     return exit;
@@ -78,20 +85,15 @@ int cli_key_grant(struct cli_run *run)
     struct cli_body b;
     int exit;
 
-    if (!cli_args_has(run->args, "public-key")) {
-        fprintf(stderr, "cairn: to whom? Give --public-key, as `cairn vault "
-                        "add --existing --vault-id` prints it\n");
-        return EXIT_USAGE;
-    }
     cli_body_begin(&b);
-    cli_body_option(&b, "public_key", run->args, "public-key");
+    cli_body_text(&b, "public_key", run->args->args[0]);
     body = cli_body_end(&b);
     exit = key_do(run, "POST", "/keys/grant", body, &doc);
     if (exit == EXIT_OK && run->json)
         exit = cli_out_json(doc);
     else if (exit == EXIT_OK)
         fprintf(stderr, "Recipient %s can open vault '%s' now.\n",
-                cli_out_text(doc, "tag"), run->args->args[0]);
+                cli_out_text(doc, "tag"), cli_args_get(run->args, "vault"));
     json_free(body);
     json_free(doc);
     return exit;
@@ -119,7 +121,7 @@ int cli_key_export(struct cli_run *run)
     } else {
         fprintf(stderr, "A key of vault '%s' is in %s: whoever has it can "
                         "read the vault.\n",
-                run->args->args[0], path);
+                cli_args_get(run->args, "vault"), path);
     }
     json_free(doc);
     return exit;

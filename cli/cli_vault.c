@@ -31,9 +31,9 @@ static const struct cli_column rows[] = {
 };
 
 const char *cli_vault_path(const struct cli_run *run, struct buf *path,
-                           const char *behind)
+                           const char *name, const char *behind)
 {
-    cli_http_path(path, "/vaults", run->args->args[0], behind);
+    cli_http_path(path, "/vaults", name, behind);
     cli_http_query(path, "tenant", cli_args_get(run->args, "tenant"));
     return buf_text(path);
 }
@@ -125,8 +125,9 @@ static int prove_recovery(struct cli_run *run, const char *path)
         cli_body_text(&b, "key_file", buf_text(&text));
         body = cli_body_end(&b);
         exit = cli_http_call(run, "POST",
-                             cli_vault_path(run, &url, "/keys/test"), body,
-                             &doc);
+                             cli_vault_path(run, &url, run->args->args[0],
+                                            "/keys/test"),
+                             body, &doc);
     }
     buf_fini(&text);
     buf_fini(&url);
@@ -167,9 +168,27 @@ static void say_waiting(const struct cli_run *run, const struct json *vault)
         return;
     fprintf(stderr,
             "This gateway's keys are not in the vault yet. At a gateway that "
-            "has it open:\n  cairn key grant VAULT --public-key %s\nthen "
+            "has it open:\n  cairn key grant --vault VAULT %s\nthen "
             "here:\n  cairn vault test %s\n",
             cli_out_text(vault, "public_key"), run->args->args[0]);
+}
+
+/* As JSON without the recovery key: that is in its file and nowhere else. */
+static int add_say_json(const struct json *doc)
+{
+    const struct json *points = json_get(doc, "points");
+    struct json *out;
+    struct cli_body b;
+    int exit;
+
+    cli_body_begin(&b);
+    cli_body_take(&b, "vault", json_clone(json_get(doc, "vault")));
+    cli_body_take(&b, "points",
+                  points ? json_clone(points) : json_new_null());
+    out = cli_body_end(&b);
+    exit = cli_out_json(out);
+    json_free(out);
+    return exit;
 }
 
 static int add_say(struct cli_run *run, const struct json *doc)
@@ -177,8 +196,9 @@ static int add_say(struct cli_run *run, const struct json *doc)
     const struct json *vault = json_get(doc, "vault");
 
     say_waiting(run, vault);
-    if (json_kind(vault) == JSON_OBJECT &&
-        json_int(json_get(doc, "points"), -1) >= 0)
+    if (run->json)
+        return add_say_json(doc);
+    if (json_int(json_get(doc, "points"), -1) >= 0)
         fprintf(stderr, "%lld points found\n",
                 (long long)json_int(json_get(doc, "points"), 0));
     return cli_out_thing(run, vault, rows, BYTES_COUNT(rows));
@@ -239,8 +259,9 @@ int cli_vault_show(struct cli_run *run)
     int exit;
 
     buf_init(&path, 4096);
-    exit = cli_http_call(run, "GET", cli_vault_path(run, &path, ""), NULL,
-                         &doc);
+    exit = cli_http_call(run, "GET",
+                         cli_vault_path(run, &path, run->args->args[0], ""),
+                         NULL, &doc);
     buf_fini(&path);
     if (exit == EXIT_OK) {
         say_waiting(run, doc);
@@ -262,7 +283,9 @@ int cli_vault_test(struct cli_run *run)
     int exit;
 
     buf_init(&path, 4096);
-    exit = cli_http_call(run, "POST", cli_vault_path(run, &path, "/test"),
+    exit = cli_http_call(run, "POST",
+                         cli_vault_path(run, &path, run->args->args[0],
+                                        "/test"),
                          NULL, &doc);
     buf_fini(&path);
     if (exit == EXIT_OK)
@@ -281,8 +304,9 @@ int cli_vault_remove(struct cli_run *run)
     int exit;
 
     buf_init(&path, 4096);
-    exit = cli_http_call(run, "DELETE", cli_vault_path(run, &path, ""), NULL,
-                         NULL);
+    exit = cli_http_call(run, "DELETE",
+                         cli_vault_path(run, &path, run->args->args[0], ""),
+                         NULL, NULL);
     buf_fini(&path);
     if (exit == EXIT_OK)
         fprintf(stderr, "This gateway knows the vault no more; what is stored "

@@ -12,8 +12,8 @@ int cli_vault_show(struct cli_run *run);
 int cli_vault_test(struct cli_run *run);
 int cli_vault_remove(struct cli_run *run);
 
-/* "/vaults/NAME<behind>?tenant=T" of the first argument and --tenant. */
+/* "/vaults/NAME<behind>?tenant=T", with --tenant. */
 const char *cli_vault_path(const struct cli_run *run, struct buf *path,
-                           const char *behind);
+                           const char *name, const char *behind);
 
 #endif

@@ -8,6 +8,7 @@
 #define CAIRN_TESTS_API_RIG_H
 
 #include "gateway/api.h"
+#include "tenants/catalog_job.h"
 #include "tenants/catalog_token.h"
 #include "tests/unit/catalog_fixture.h"
 #include "tests/unit/net_rig.h"

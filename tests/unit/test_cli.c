@@ -297,11 +297,11 @@ static void a_recovery_file_is_made_first_and_proved_last(void **state)
     err_clear(&r->err);
     r->doc = "{\"opens\":true,\"keys\":3}";
     write_file(r, "key", "cairn key 1\n", path);
-    assert_exit(0, RUN("key", "test", "main", "--tenant", "acme", "--key-file",
-                       path));
+    assert_exit(0, RUN("key", "test", "--vault", "main", "--tenant", "acme",
+                       "--key-file", path));
     assert_string_equal(r->params, "cairn key 1\n");
     err_set(&r->err, ERR_KEY, 0, "the passphrase is wrong");
-    assert_exit(11, RUN("key", "test", "main", "--tenant", "acme",
+    assert_exit(11, RUN("key", "test", "--vault", "main", "--tenant", "acme",
                         "--key-file", path));
     err_clear(&r->err);
     unlink(path);
@@ -325,18 +325,19 @@ static void an_existing_vault_says_what_to_do_next(void **state)
     assert_exit(2, RUN("vault", "add", "x", "--tenant", "acme", "--url",
                        "file:///x", "--key-file", "k"));
     r->doc = "{\"tag\":\"t1\",\"wraps\":3,\"key_file\":\"cairn key 1\\n\"}";
-    assert_exit(0, RUN("key", "grant", "main", "--tenant", "acme",
-                       "--public-key", PIN_AA));
+    assert_exit(0, RUN("key", "grant", "--vault", "main", "--tenant", "acme",
+                       PIN_AA));
     assert_has(p->err, "t1");
     program_file(r, "exported", path);
-    assert_exit(0, RUN("key", "export", "main", "--tenant", "acme", "--out",
-                       path));
+    assert_exit(0, RUN("key", "export", "--vault", "main", "--tenant", "acme",
+                       "--out", path));
     read_all(path, text);
     assert_string_equal(text, "cairn key 1\n");
     r->doc = "[{\"tag\":\"t1\",\"recipient\":\"gateway\",\"what\":\"root\","
              "\"key_id\":\"k\",\"object\":\"o\"}]";
-    assert_exit(0, RUN("key", "list", "main", "--tenant", "acme"));
+    assert_exit(0, RUN("key", "list", "--vault", "main", "--tenant", "acme"));
     assert_has(p->out, "gateway");
+    assert_exit(2, RUN("key", "list"));
     assert_exit(7, RUN("vault", "show", "main"));
     assert_has(p->err, "name the tenant");
     assert_exit(0, RUN("vault", "remove", "main", "--tenant", "acme"));
