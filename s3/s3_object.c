@@ -296,9 +296,9 @@ enum err_code s3_object_head(struct s3_client *c,
 static void on_removed(void *ctx, const struct err *err,
                        const struct s3_answer *a)
 {
-    bool gone = err->code == ERR_NOT_FOUND;
+    const struct err fine = {.code = ERR_OK};
 
-    on_plain(ctx, gone ? &(struct err){.code = ERR_OK} : err, a);
+    on_plain(ctx, err->code == ERR_NOT_FOUND ? &fine : err, a);
 }
 
 enum err_code s3_object_remove(struct s3_client *c,

@@ -68,6 +68,8 @@ static void make_room(struct verify *v, uint64_t need)
             for (struct verify_pack *p = v->packs[i]; p; p = p->bucket)
                 if (p->slot && (!oldest || p->used < oldest->used))
                     oldest = p;
+        if (!oldest)
+            return;
         drop_slots(v, oldest);
     }
 }

@@ -43,7 +43,7 @@ static void small(const char *cls, char out[64])
 {
     size_t i;
 
-    for (i = 0; cls[i] && i < 63; i++)
+    for (i = 0; i < 63 && cls[i]; i++)
         out[i] = (char)tolower((unsigned char)cls[i]);
     out[i] = '\0';
 }
