@@ -186,8 +186,8 @@ static enum err_code add_disk(struct ova *o, const char *id,
         return err_set(err, ERR_PROTOCOL, 0,
                        "ova.xml: disk %s has no usable virtual size", id);
     if (o->disk_count == DISKS_MAX)
-        return err_set(err, ERR_PROTOCOL, 0,
-                       "ova.xml: more than %d disks", DISKS_MAX);
+        return err_set(err, ERR_PROTOCOL, 0, "ova.xml: more than %d disks",
+                       DISKS_MAX);
     o->disks[o->disk_count++] = (struct ova_disk){
         .id = vdi->id,
         .vdi_uuid = xmlrpc_get_text(vdi->record, "uuid"),
@@ -226,8 +226,8 @@ static enum err_code read_disks(struct ova *o, const char *vm_id,
 
         if (strcmp(o->objects[i].class_name, "VBD") != 0 ||
             strcmp(xmlrpc_get_text(vbd, "VM"), vm_id) != 0 ||
-            strcasecmp(xmlrpc_get_text(vbd, "type"), "CD") == 0 ||
-            !vdi[0] || strcmp(vdi, "OpaqueRef:NULL") == 0)
+            strcasecmp(xmlrpc_get_text(vbd, "type"), "CD") == 0 || !vdi[0] ||
+            strcmp(vdi, "OpaqueRef:NULL") == 0)
             continue;
         rc = add_disk(o, vdi, vbd, err);
         if (rc != ERR_OK)

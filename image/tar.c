@@ -105,8 +105,8 @@ static size_t pax_record(const uint8_t *text, size_t len, const uint8_t **key,
     const uint8_t *equals;
     uint64_t n;
 
-    if (!space || !parse_u64_n((const char *)text, (size_t)(space - text), 5,
-                               len, &n) ||
+    if (!space ||
+        !parse_u64_n((const char *)text, (size_t)(space - text), 5, len, &n) ||
         n <= (size_t)(space - text) + 2 || text[n - 1] != '\n')
         return 0;
     *key = space + 1;

@@ -260,9 +260,8 @@ enum err_code xva_disks_block(struct xva_disks *d, const char *name,
 
 bool xva_disks_hole(struct xva_disks *d)
 {
-    if (d->hole > 0 &&
-        !d->opts.events->hole(d->opts.ctx, d->disk, d->offset - d->hole,
-                              d->hole))
+    if (d->hole > 0 && !d->opts.events->hole(d->opts.ctx, d->disk,
+                                             d->offset - d->hole, d->hole))
         return false;
     d->hole = 0;
     return true;
@@ -270,8 +269,8 @@ bool xva_disks_hole(struct xva_disks *d)
 
 size_t xva_disks_data(struct xva_disks *d, const uint8_t *bytes, size_t len)
 {
-    size_t taken = d->opts.events->data(d->opts.ctx, d->disk, d->offset, bytes,
-                                        len);
+    size_t taken =
+        d->opts.events->data(d->opts.ctx, d->disk, d->offset, bytes, len);
 
     d->offset += taken;
     if (d->deferred)
@@ -305,8 +304,8 @@ enum err_code xva_disks_sum_begin(struct xva_disks *d, const char *name,
 }
 
 enum err_code xva_disks_sum(struct xva_disks *d,
-                            const struct xva_sum_text *said,
-                            uint64_t stream_at, struct err *err)
+                            const struct xva_sum_text *said, uint64_t stream_at,
+                            struct err *err)
 {
     struct xva_sum_text found;
 

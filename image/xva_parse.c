@@ -35,8 +35,8 @@ struct xva_parse {
     bool zero_block; /* the header before was all zero */
     uint64_t at;     /* where its header is */
     char name[TAR_NAME_MAX];
-    uint64_t left;   /* of its contents */
-    size_t padding;  /* behind them */
+    uint64_t left;  /* of its contents */
+    size_t padding; /* behind them */
 
     /* what an extension says about the next entry */
     struct buf extension;
@@ -153,9 +153,8 @@ static enum err_code begin_entry(struct xva_parse *p, uint64_t size,
             return err_set(err, ERR_PROTOCOL, 0,
                            "an XVA begins with ova.xml, not with this");
         if (size == 0 || size > p->text.max)
-            return err_set(err, ERR_PROTOCOL, 0,
-                           "%" PRIu64 " bytes are too %s", size,
-                           size ? "many" : "few");
+            return err_set(err, ERR_PROTOCOL, 0, "%" PRIu64 " bytes are too %s",
+                           size, size ? "many" : "few");
         enter(p, OVA, size);
         return ERR_OK;
     }
@@ -362,13 +361,13 @@ enum err_code xva_parse_finish(const struct xva_parse *p, struct err *err)
     if (p->state == END)
         return ERR_OK;
     if (p->position == 0)
-        return err_set(err, ERR_PROTOCOL, 0, "the stream is empty");
+        return err_set(err, ERR_IO, 0, "the stream is empty");
     if (p->state == HEADER && p->head_len == 0)
-        return err_set(err, ERR_PROTOCOL, 0,
+        return err_set(err, ERR_IO, 0,
                        "the stream is cut short at byte %" PRIu64
                        ": the end of the archive is missing",
                        p->position);
-    return err_set(err, ERR_PROTOCOL, 0,
+    return err_set(err, ERR_IO, 0,
                    "the stream is cut short at byte %" PRIu64 "%s%s",
                    p->position, p->state == HEADER ? "" : ", in ",
                    p->state == HEADER ? "" : p->name);

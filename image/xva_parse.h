@@ -21,7 +21,7 @@ enum err_code xva_parse_feed(struct xva_parse *p, const uint8_t *data,
                              size_t len, size_t *used, struct err *err);
 bool xva_parse_is_blocked(const struct xva_parse *p);
 
-/* The bytes have ended. ERR_OK, or ERR_PROTOCOL: what is missing. */
+/* The bytes have ended. ERR_OK, or ERR_IO: what is missing. */
 enum err_code xva_parse_finish(const struct xva_parse *p, struct err *err);
 
 const struct ova *xva_parse_ova(const struct xva_parse *p);

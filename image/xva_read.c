@@ -39,7 +39,7 @@ struct xva_read {
     ZSTD_DStream *zstd;
     uint8_t *out; /* decompressed, not parsed yet: from out_pos to out_len */
     size_t out_cap, out_pos, out_len;
-    bool more_out;    /* the decoder may hold more than fitted */
+    bool more_out; /* the decoder may hold more than fitted */
     bool in_frame;
 
     uint8_t tail[TAIL_BYTES]; /* a ring: the last bytes of the stream */
@@ -49,7 +49,7 @@ struct xva_read {
     struct err failure; /* as found */
     uint8_t *after;     /* tail, then what came behind the failure */
     size_t after_len;
-    bool settled;       /* `failure` is final */
+    bool settled; /* `failure` is final */
 };
 
 enum err_code xva_read_new(const struct xva_read_opts *opts,
@@ -321,12 +321,12 @@ enum err_code xva_read_finish(struct xva_read *r, struct err *err)
 
     if (r->state != FAILED) {
         if (r->state == ZSTD && r->in_frame)
-            err_set(&found, ERR_PROTOCOL, 0,
+            err_set(&found, ERR_IO, 0,
                     "the zstd stream is cut short after %" PRIu64 " bytes",
                     r->raw);
         else if (r->state == DETECT && r->head_len > 0)
-            err_set(&found, ERR_PROTOCOL, 0,
-                    "the stream is cut short at byte %zu", r->head_len);
+            err_set(&found, ERR_IO, 0, "the stream is cut short at byte %zu",
+                    r->head_len);
         else if (xva_parse_finish(r->parse, &found) == ERR_OK)
             return ERR_OK;
         fail(r, &found);

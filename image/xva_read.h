@@ -99,7 +99,7 @@ enum err_code xva_read_feed(struct xva_read *r, const uint8_t *data, size_t len,
 bool xva_read_is_blocked(const struct xva_read *r);
 
 /* The stream has ended, and nothing is blocked. ERR_OK: it was whole. Else the
- * error, as of xva_read_feed(); ERR_PROTOCOL: it is cut short. */
+ * error, as of xva_read_feed(); ERR_IO: it is cut short. */
 enum err_code xva_read_finish(struct xva_read *r, struct err *err);
 
 /* The error of a block whose bytes have the sum `found`. */

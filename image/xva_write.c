@@ -21,8 +21,18 @@
 #define TAIL_BYTES ((size_t)2 * TAR_BLOCK)
 #define SUM_BYTES ((size_t)2 * TAR_BLOCK) /* header and padded digits */
 
-enum write_state { OVA_HEAD, OVA_TEXT, OVA_PAD, BLOCK_HEAD, BLOCK_DATA,
-                   BLOCK_PAD, SUM, TAIL, DONE, FAILED };
+enum write_state {
+    OVA_HEAD,
+    OVA_TEXT,
+    OVA_PAD,
+    BLOCK_HEAD,
+    BLOCK_DATA,
+    BLOCK_PAD,
+    SUM,
+    TAIL,
+    DONE,
+    FAILED
+};
 
 struct disk {
     char id[ID_MAX + 1];
@@ -108,12 +118,10 @@ static enum err_code take_disks(struct xva_write *w,
         struct disk *d = &w->disks[i];
 
         if (!disks[i].id[0] || strlen(disks[i].id) > ID_MAX)
-            return err_set(err, ERR_ARGUMENT, 0, "disk id \"%s\"",
-                           disks[i].id);
+            return err_set(err, ERR_ARGUMENT, 0, "disk id \"%s\"", disks[i].id);
         if (i > 0 && strcmp(disks[i - 1].id, disks[i].id) >= 0)
-            return err_set(err, ERR_ARGUMENT, 0,
-                           "disk %s comes behind disk %s", disks[i].id,
-                           disks[i - 1].id);
+            return err_set(err, ERR_ARGUMENT, 0, "disk %s comes behind disk %s",
+                           disks[i].id, disks[i - 1].id);
         snprintf(d->id, sizeof(d->id), "%s", disks[i].id);
         d->virtual_size = disks[i].virtual_size;
         d->blocks = d->virtual_size / BLOCK + (d->virtual_size % BLOCK != 0);

@@ -47,7 +47,10 @@ static void finish(struct xenapi_exchange *x)
 
     timer_stop(&x->late);
     xenapi_task_unwatch(x->task);
-    xenapi_task_discard(x->flow.session, x->ref, pending);
+    if (pending)
+        xenapi_task_abandon(x->flow.session, x->ref);
+    else
+        xenapi_task_discard(x->flow.session, x->ref, false);
     xenapi_flow_fini(&x->flow);
     x->opts.done(x->opts.ctx, &x->err, x->err.code ? NULL : x->result);
     xmlrpc_free(x->result);
@@ -60,10 +63,14 @@ static void finish(struct xenapi_exchange *x)
 /* Both went wrong: whose words are the cause? */
 static void merge(struct xenapi_exchange *x)
 {
+    /* What was wrong with the bytes we saw first, and cut the stream for it;
+     * a cut that we only saw has its cause at the pool. A task is cancelled
+     * for something else, too. */
     bool ours = x->stream_err.code == ERR_INTEGRITY ||
+                x->stream_err.code == ERR_PROTOCOL ||
+                x->stream_err.code == ERR_TIMEOUT ||
                 x->task_err.code == ERR_CANCELLED;
 
-    /* Damage was seen by us; a cancelled task followed something else. */
     x->err = ours ? x->stream_err : x->task_err;
     err_set(&x->err, x->err.code, x->err.detail, "%s; %s: %s", x->err.text,
             ours ? "the pool's task" : "the stream",

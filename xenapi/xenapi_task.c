@@ -261,6 +261,7 @@ static const struct xenapi_call_inner lingering = {.apart = true,
 
 struct discard {
     struct xenapi_session *session;
+    bool ours;
     char ref[XENAPI_REF_MAX];
 };
 
@@ -274,9 +275,9 @@ static void destroy(struct xenapi_session *s, const char *ref)
     xenapi_call_start_inner(s, &o, &lingering, NULL, NULL);
 }
 
-static void on_cancelled(void *ctx, const struct err *err,
-                         const struct xenapi_rpc_failure *failure,
-                         struct xmlrpc *value)
+static void on_declared(void *ctx, const struct err *err,
+                        const struct xenapi_rpc_failure *failure,
+                        struct xmlrpc *value)
 {
     struct discard *d = ctx;
 
@@ -286,7 +287,36 @@ static void on_cancelled(void *ctx, const struct err *err,
     free(d);
 }
 
-void xenapi_task_discard(struct xenapi_session *s, const char *ref, bool cancel)
+static void declare_cancelled(struct discard *d)
+{
+    const struct xenapi_call_opts o = {
+        .method = "task.set_status",
+        .params = xenapi_call_params("ss", d->ref, "cancelled"),
+        .done = on_declared,
+        .ctx = d,
+    };
+
+    if (xenapi_call_start_inner(d->session, &o, &lingering, NULL, NULL) !=
+        ERR_OK)
+        free(d);
+}
+
+static void on_cancelled(void *ctx, const struct err *err,
+                         const struct xenapi_rpc_failure *failure,
+                         struct xmlrpc *value)
+{
+    struct discard *d = ctx;
+
+    if (d->ours && err->code != ERR_CANCELLED) {
+        xmlrpc_free(value);
+        declare_cancelled(d);
+    } else {
+        on_declared(ctx, err, failure, value);
+    }
+}
+
+static void discard(struct xenapi_session *s, const char *ref, bool cancel,
+                    bool ours)
 {
     struct discard *d;
     struct xenapi_call_opts o = {.method = "task.cancel", .done = on_cancelled};
@@ -299,9 +329,20 @@ void xenapi_task_discard(struct xenapi_session *s, const char *ref, bool cancel)
         return;
     }
     d->session = s;
+    d->ours = ours;
     snprintf(d->ref, sizeof(d->ref), "%s", ref);
     o.ctx = d;
     o.params = xenapi_call_params("s", ref);
     if (xenapi_call_start_inner(s, &o, &lingering, NULL, NULL) != ERR_OK)
         free(d);
+}
+
+void xenapi_task_discard(struct xenapi_session *s, const char *ref, bool cancel)
+{
+    discard(s, ref, cancel, false);
+}
+
+void xenapi_task_abandon(struct xenapi_session *s, const char *ref)
+{
+    discard(s, ref, true, true);
 }

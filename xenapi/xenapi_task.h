@@ -41,8 +41,13 @@ enum err_code xenapi_task_watch(struct xenapi_session *s,
 /* Stop watching, nobody is told; the task itself goes on. NULL is fine. */
 void xenapi_task_unwatch(struct xenapi_task *t);
 
-/* Fire and forget: ask for cancellation if wanted, and remove the task. */
+/* Fire and forget: ask for cancellation if wanted, and remove the task - if it
+ * has not ended, the pool only notes that, and removes it later. */
 void xenapi_task_discard(struct xenapi_session *s, const char *ref,
                          bool cancel);
+
+/* The same for a task of our own making, which may have nobody at the pool who
+ * would end it: cancel it, declare it cancelled, remove it. */
+void xenapi_task_abandon(struct xenapi_session *s, const char *ref);
 
 #endif
