@@ -97,7 +97,7 @@ struct session_events {
     void (*upload_opened)(void *ctx, const char *name, const char *upload_id);
     void (*upload_closed)(void *ctx, const char *name, const char *upload_id);
     /* A point of this name is about to be put / was removed again. What stands
-     * in the journal at a crash is to be looked at by session_confirm. */
+     * in the journal at a crash is to be looked at by vault/confirm.h. */
     void (*point_opened)(void *ctx, const char *name);
     void (*point_closed)(void *ctx, const char *name);
     /* Exactly once for a started session; it is gone when this returns.
