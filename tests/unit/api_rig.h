@@ -49,6 +49,7 @@ struct api_rig {
     /* What the backend will say. */
     struct err err;          /* not OK: every function fails so */
     const char *doc;         /* JSON of its next answer */
+    bool defaults;           /* without a doc each function says something */
     struct api_vm vms[4];
     size_t vm_count;
     bool pool_down;          /* vm_list() reports a pool that is not there */
