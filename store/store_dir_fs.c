@@ -14,6 +14,7 @@
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WRITE_VECTORS 64
+#define DIRECT_ALIGN ((size_t)4096) /* at least what any file system wants */
 
 enum err_code store_dir_fs_error(struct err *err, int error, const char *name,
                                  const char *call)
@@ -224,6 +225,28 @@ enum err_code store_dir_fs_create(int root, const char *tmp, const char *name,
     return rc;
 }
 
+/*
+ * A second description of the file that writes past the page cache: nobody
+ * reads a pack soon, and copying it there takes more CPU than sealing it. -1:
+ * it is small, not aligned, or the file system has no such thing.
+ */
+static int open_direct(int fd, const struct slice *body, size_t slices,
+                       uint64_t offset)
+{
+    char path[40];
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < slices; i++) {
+        if (((uintptr_t)body[i].data | body[i].len) % DIRECT_ALIGN)
+            return -1;
+        bytes += body[i].len;
+    }
+    if (bytes < MIB || offset % DIRECT_ALIGN)
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
+
 enum err_code store_dir_fs_write(int fd, const char *name,
                                  const struct slice *body, size_t slices,
                                  uint64_t offset, struct err *err)
@@ -231,6 +254,8 @@ enum err_code store_dir_fs_write(int fd, const char *name,
     struct iovec v[WRITE_VECTORS];
     uint64_t begin = offset;
     size_t skip = 0; /* of body[0] */
+    int direct = open_direct(fd, body, slices, offset);
+    enum err_code rc = ERR_OK;
 
     while (slices) {
         size_t n = 0;
@@ -243,11 +268,18 @@ enum err_code store_dir_fs_write(int fd, const char *name,
             v[n].iov_base = (void *)(uintptr_t)(body[n].data + cut);
             v[n].iov_len = body[n].len - cut;
         }
-        wrote = pwritev(fd, v, (int)n, (off_t)offset);
+        wrote = pwritev(direct >= 0 ? direct : fd, v, (int)n, (off_t)offset);
         if (wrote < 0 && errno == EINTR)
             continue;
-        if (wrote < 0)
-            return store_dir_fs_error(err, errno, name, "write");
+        if (wrote < 0 && errno == EINVAL && direct >= 0) {
+            close(direct); /* it wants more, or a short write came before */
+            direct = -1;
+            continue;
+        }
+        if (wrote < 0) {
+            rc = store_dir_fs_error(err, errno, name, "write");
+            break;
+        }
         offset += (uint64_t)wrote;
         skip += (size_t)wrote;
         while (slices && skip >= body->len) {
@@ -257,10 +289,12 @@ enum err_code store_dir_fs_write(int fd, const char *name,
         }
     }
     /* So that the sync at the end finds little left to do. */
-    if (offset - begin >= MIB)
+    if (direct < 0 && rc == ERR_OK && offset - begin >= MIB)
         (void)sync_file_range(fd, (off_t)begin, (off_t)(offset - begin),
                               SYNC_FILE_RANGE_WRITE);
-    return ERR_OK;
+    if (direct >= 0)
+        close(direct);
+    return rc;
 }
 
 enum err_code store_dir_fs_publish(int root, int fd, const char *tmp,

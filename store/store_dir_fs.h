@@ -50,7 +50,8 @@ bool store_dir_fs_id_ok(const char *id);
 enum err_code store_dir_fs_create(int root, const char *tmp, const char *name,
                                   int *fd, struct err *err);
 
-/* All slices, from `offset` on, without copying; write-back is begun. */
+/* All slices, from `offset` on; write-back is begun. What is aligned to 4 KiB
+ * and not small goes past the page cache where the file system can do it. */
 enum err_code store_dir_fs_write(int fd, const char *name,
                                  const struct slice *body, size_t slices,
                                  uint64_t offset, struct err *err);

@@ -473,6 +473,34 @@ static void an_upload_is_an_object_only_when_complete(void **state)
     free(data);
 }
 
+/* Aligned ones go past the page cache, others through it, over each other. */
+static void aligned_parts_and_others_make_one_object(void **state)
+{
+    struct world *w = *state;
+    size_t part = STORE_PART_BYTES, last = 2 * MIB + 4096;
+    uint8_t *data = aligned_alloc(4096, part + last);
+    uint8_t *old = pattern(part, 6), *new = pattern(part + last, 7);
+    struct store_upload *up;
+
+    memcpy(data, new, part + last);
+    assert_int_equal(store_try_create(&w->t, "p"), ERR_OK);
+    up = w->t.upload;
+    assert_int_equal(store_try_part(&w->t, up, 1, old, part), ERR_OK);
+    assert_int_equal(store_try_part(&w->t, up, 1, data, part), ERR_OK);
+    assert_int_equal(store_try_part(&w->t, up, 2, data + part, last), ERR_OK);
+    /* the end of the last part again, now byte by byte off the grid */
+    assert_int_equal(store_try_part(&w->t, up, 2, data + part, last - 1),
+                     ERR_OK);
+    assert_int_equal(store_try_complete(&w->t, up), ERR_OK);
+    assert_int_equal(store_try_get(&w->t, "p", (struct store_range){0}),
+                     ERR_OK);
+    assert_int_equal(w->t.bytes.len, part + last - 1);
+    assert_memory_equal(w->t.bytes.data, new, part + last - 1);
+    free(data);
+    free(old);
+    free(new);
+}
+
 static void a_part_written_again_counts_as_last_written(void **state)
 {
     struct world *w = *state;
@@ -974,6 +1002,7 @@ int main(void)
         IN(a_listing_keeps_few_names_and_misses_none),
         IN(foreign_files_are_left_alone),
         IN(an_upload_is_an_object_only_when_complete),
+        IN(aligned_parts_and_others_make_one_object),
         IN(a_part_written_again_counts_as_last_written),
         IN(an_aborted_upload_leaves_nothing),
         IN(an_abort_waits_for_parts_under_way),
