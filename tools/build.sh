@@ -27,9 +27,14 @@ configure()
 build()
 {
     local dir=$1
+    local talk=()
 
     shift
-    NINJA_STATUS="[$dir %f/%t] " cmake --build "$dir" --target "$@" >&2
+    # A line per file is for a terminal, where one replaces the other.
+    [ -t 2 ] || talk=(-- --quiet)
+    say "building $dir/"
+    NINJA_STATUS="[$dir %f/%t] " cmake --build "$dir" --target "$@" \
+        "${talk[@]}" >&2
 }
 
 # build_programs [FURTHER TARGET...]

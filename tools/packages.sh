@@ -12,13 +12,15 @@ BUILD_PACKAGES=(
     libxxhash-dev libsqlite3-dev libjansson-dev libcyaml-dev libyaml-dev
     libmicrohttpd-dev libcmocka-dev
 )
-DEMO_PACKAGES=(e2fsprogs:mke2fs openssl:openssl curl:curl)
+DEMO_PACKAGES=(
+    python3:python3 e2fsprogs:mke2fs openssl:openssl curl:curl
+)
 BENCH_PACKAGES=(
     python3:python3 openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd
     radosgw:radosgw ceph-common:ceph e2fsprogs:mke2fs
 )
 TEST_PACKAGES=(
-    "${DEMO_PACKAGES[@]}" python3:python3 python3-boto3 python3-cryptography
+    "${DEMO_PACKAGES[@]}" python3-boto3 python3-cryptography
     python3-yaml sqlite3:sqlite3 zstd:zstd nodejs:node npm:npm
     ceph-mon:ceph-mon ceph-osd:ceph-osd radosgw:radosgw ceph-common:ceph
     swift-proxy swift-account swift-container swift-object memcached:memcached
