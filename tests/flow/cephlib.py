@@ -60,13 +60,17 @@ class Server:
              region="us-east-1"):
         import boto3
         from botocore.config import Config
+        how = dict(s3={"addressing_style": "path"}, proxies={},
+                   retries={"max_attempts": 2})
+        try:  # newer ones send checksums that Ceph 16 and Swift refuse
+            config = Config(request_checksum_calculation="when_required", **how)
+        except TypeError:
+            config = Config(**how)
         return boto3.client(
             service, endpoint_url=self.http, region_name=region,
             aws_access_key_id=key or self.key,
             aws_secret_access_key=secret or self.secret,
-            aws_session_token=token,
-            config=Config(s3={"addressing_style": "path"}, proxies={},
-                          retries={"max_attempts": 2}))
+            aws_session_token=token, config=config)
 
 
 class Ceph(Server):
