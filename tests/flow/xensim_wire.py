@@ -391,7 +391,7 @@ def snapshots(sim):
                for _ in range(3)}
     stats = sim.do("writer/stop", vm="web")
     checks.check("a snapshot stands still while the guest writes",
-                 len(digests) == 1 and stats["written"] > 100, stats)
+                 len(digests) == 1 and stats["written"] > 10, stats)
     checks.check("and every block of it is a marked one", all(
         (simlib.read_mark(block) or [""])[0] == uuid for block in
         (lambda d: [d[i:i + 4096] for i in range(0, len(d), 4096)])(

@@ -25,7 +25,7 @@ struct sim_call {
     struct sim_pool *pool;
     struct sim_host *host;
     struct sim_db *db;
-    const char *method; /* without Async. */
+    const char *method;           /* without Async. */
     const struct sim_value *args; /* without the session */
     char session[SIM_REF_MAX];
     char task[SIM_REF_MAX]; /* of an Async. call; else empty */

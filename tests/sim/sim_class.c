@@ -130,15 +130,13 @@ static const struct {
      "physical_utilisation:i physical_size:i type:s content_type:s=user "
      "shared:b other_config:M! tags:S! sm_config:M! blobs:M "
      "local_cache_enabled:b introduced_by:r clustered:b is_tools_sr:b"},
-    {"SM",
-     "uuid:s name_label:s name_description:s type:s vendor:s copyright:s "
-     "version:s required_api_version:s configuration:M capabilities:S "
-     "features:M other_config:M! driver_filename:s "
-     "required_cluster_stack:S host_pending_features:M "
-     "supported_image_formats:S"},
-    {"PBD",
-     "uuid:s host:r SR:r device_config:M currently_attached:b=1 "
-     "other_config:M!"},
+    {"SM", "uuid:s name_label:s name_description:s type:s vendor:s copyright:s "
+           "version:s required_api_version:s configuration:M capabilities:S "
+           "features:M other_config:M! driver_filename:s "
+           "required_cluster_stack:S host_pending_features:M "
+           "supported_image_formats:S"},
+    {"PBD", "uuid:s host:r SR:r device_config:M currently_attached:b=1 "
+            "other_config:M!"},
     {"network",
      "uuid:s name_label:s! name_description:s! allowed_operations:S "
      "current_operations:M VIFs:<VIF.network> PIFs:<PIF.network> MTU:i!=1500 "
@@ -164,17 +162,14 @@ static const struct {
      "ipv4_configuration_mode:s=None ipv4_addresses:S ipv4_gateway:s "
      "ipv6_configuration_mode:s=None ipv6_addresses:S ipv6_gateway:s"},
     {"console", "uuid:s protocol:s=rfb location:s VM:r other_config:M!"},
-    {"VTPM",
-     "uuid:s allowed_operations:S current_operations:M VM:r backend:r "
-     "persistence_backend:s=xapi is_unique:b is_protected:b"},
+    {"VTPM", "uuid:s allowed_operations:S current_operations:M VM:r backend:r "
+             "persistence_backend:s=xapi is_unique:b is_protected:b"},
     {"VUSB",
      "uuid:s allowed_operations:S current_operations:M VM:r USB_group:r "
      "other_config:M! currently_attached:b"},
-    {"message",
-     "uuid:s name:s priority:i cls:s obj_uuid:s timestamp:d body:s"},
+    {"message", "uuid:s name:s priority:i cls:s obj_uuid:s timestamp:d body:s"},
     {"role", "uuid:s name_label:s name_description:s subroles:R is_internal:b"},
-    {"subject",
-     "uuid:s subject_identifier:s other_config:M roles:R"},
+    {"subject", "uuid:s subject_identifier:s other_config:M roles:R"},
 };
 
 static const struct {
@@ -225,8 +220,8 @@ static void class_parse(struct sim_class *c, const char *name,
     for (const char *p = fields; *p;) {
         size_t len = strcspn(p, " ");
 
-        c->fields = sim_mem_grow(c->fields,
-                                 (c->count + 1) * sizeof(*c->fields));
+        c->fields =
+            sim_mem_grow(c->fields, (c->count + 1) * sizeof(*c->fields));
         memset(&c->fields[c->count], 0, sizeof(*c->fields));
         field_parse(&c->fields[c->count++], p, len);
         p += len + strspn(p + len, " ");

@@ -15,12 +15,12 @@ struct sim_class;
 struct sim_field {
     char *name;
     enum sim_kind kind;
-    bool is_ref;      /* a reference, or a set of references */
-    bool settable;    /* set_x, add_to_x, remove_from_x exist */
-    bool derived;     /* kept up by XAPI: who points here with `other` */
-    char *other;      /* derived: "VBD.VM" */
-    char *fallback;   /* default of a scalar, as text; NULL: empty */
-    bool required;    /* the constructor must be given it */
+    bool is_ref;    /* a reference, or a set of references */
+    bool settable;  /* set_x, add_to_x, remove_from_x exist */
+    bool derived;   /* kept up by XAPI: who points here with `other` */
+    char *other;    /* derived: "VBD.VM" */
+    char *fallback; /* default of a scalar, as text; NULL: empty */
+    bool required;  /* the constructor must be given it */
     struct sim_class *back_class; /* of a ref whose target keeps a set of us */
     size_t back_field;
 };

@@ -41,8 +41,7 @@ enum err_code sim_config_keys(const struct json *j, const char *keys,
 }
 
 enum err_code sim_config_size(const struct json *j, uint64_t otherwise,
-                              const char *what, uint64_t *out,
-                              struct err *err)
+                              const char *what, uint64_t *out, struct err *err)
 {
     *out = otherwise;
     if (!j)
@@ -118,8 +117,9 @@ static enum err_code host_tls(struct sim_host *h, const struct json *tls,
 {
     const char *certificate = text_of(tls, "certificate", NULL);
 
-    if (sim_config_keys(tls, " certificate key name expired key_bits min max "
-                             "ciphers ",
+    if (sim_config_keys(tls,
+                        " certificate key name expired key_bits min max "
+                        "ciphers ",
                         "tls", err) != ERR_OK)
         return err->code;
     h->tls_name = maybe_dup(text_of(tls, "name", NULL));
@@ -197,8 +197,8 @@ static enum err_code load_host(struct sim_pool *pool, size_t i,
     h->index = i;
     h->https_fd = h->http_fd = -1;
     pthread_mutex_init(&h->lock, NULL);
-    h->name = name ? sim_mem_dup(name)
-                   : sim_mem_printf("%s-%zu", pool->name, i + 1);
+    h->name =
+        name ? sim_mem_dup(name) : sim_mem_printf("%s-%zu", pool->name, i + 1);
     h->address = json_get(j, "address")
                      ? sim_mem_dup(text_of(j, "address", ""))
                      : sim_mem_printf("127.0.%zu.%zu", 10 + p % 240, 1 + i);
@@ -219,8 +219,9 @@ static enum err_code load_network(struct sim_pool *pool, size_t i,
     struct sim_db *db = pool->db;
     struct sim_object *n;
 
-    if (sim_config_keys(j, " name uuid bridge mtu vlan purpose tags "
-                           "other_config ",
+    if (sim_config_keys(j,
+                        " name uuid bridge mtu vlan purpose tags "
+                        "other_config ",
                         "network", err) != ERR_OK)
         return err->code;
     snprintf(bridge, sizeof(bridge), "xenbr%zu", i);
@@ -282,8 +283,9 @@ static enum err_code load_sr(struct sim_pool *pool, const struct json *j,
     struct sim_sr *x;
     char uuid[37];
 
-    if (sim_config_keys(j, " name uuid description type size used shared host "
-                           "content_type round tags other_config ",
+    if (sim_config_keys(j,
+                        " name uuid description type size used shared host "
+                        "content_type round tags other_config ",
                         "sr", err) != ERR_OK ||
         sim_config_size(json_get(j, "size"), 100ull << 30, "sr: size", &size,
                         err) != ERR_OK ||
@@ -345,11 +347,12 @@ static enum err_code load_settings(struct sim_pool *pool, const struct json *j,
     const char *checksum = text_of(j, "checksum", "xxhash");
     const struct json *api = json_get(j, "api_version");
 
-    if (sim_config_keys(j, " name uuid description tags other_config user "
-                           "password users hosts networks srs default_sr vms "
-                           "product_brand product_version build_number "
-                           "xapi_version api_version checksum zstd ca "
-                           "redirect_port https_port http_port faults ",
+    if (sim_config_keys(j,
+                        " name uuid description tags other_config user "
+                        "password users hosts networks srs default_sr vms "
+                        "product_brand product_version build_number "
+                        "xapi_version api_version checksum zstd ca "
+                        "redirect_port https_port http_port faults ",
                         "pool", err) != ERR_OK)
         return err->code;
     pool->name = sim_mem_dup(text_of(j, "name", ""));

@@ -20,8 +20,7 @@ enum err_code sim_config_keys(const struct json *j, const char *keys,
 
 /* A number, or a text like "64 MiB". */
 enum err_code sim_config_size(const struct json *j, uint64_t otherwise,
-                              const char *what, uint64_t *out,
-                              struct err *err);
+                              const char *what, uint64_t *out, struct err *err);
 
 /* The uuid given as "uuid", else one derived from pool, class and name. */
 void sim_config_uuid(const struct sim_pool *pool, const struct json *j,

@@ -41,8 +41,8 @@ static enum err_code disk_contents(struct sim_disk *d, struct sim_object *vm,
     if (file) {
         rc = sim_disk_open(file, 0, &from, err);
         if (rc == ERR_OK && sim_disk_size(from) > sim_disk_size(d))
-            rc = err_set(err, ERR_ARGUMENT, 0, "%s: larger than the disk",
-                         file);
+            rc =
+                err_set(err, ERR_ARGUMENT, 0, "%s: larger than the disk", file);
         if (rc == ERR_OK)
             rc = sim_disk_copy(from, d, err);
         sim_disk_drop(from);
@@ -101,8 +101,7 @@ static struct sim_object *disk_sr(struct sim_pool *pool, const struct json *j,
     if (name)
         sr = sim_db_find_any(pool->db, "SR", name);
     else
-        sr = sim_db_ref(pool->db, sim_db_at(pool->db, "pool", 0),
-                        "default_SR");
+        sr = sim_db_ref(pool->db, sim_db_at(pool->db, "pool", 0), "default_SR");
     if (!sr)
         err_set(err, ERR_ARGUMENT, 0, "disk: no SR '%s'",
                 name ? name : "(default)");
@@ -124,16 +123,15 @@ static void disk_record(struct sim_pool *pool, struct sim_object *vm,
     sim_db_set_text(db, vdi, "location", uuid);
     sim_db_set_int(db, vdi, "virtual_size", (int64_t)sim_disk_size(disk));
     sim_db_set_text(db, vdi, "name_label", text_of(j, "name", name));
-    sim_db_set_text(db, vdi, "name_description",
-                    text_of(j, "description", ""));
+    sim_db_set_text(db, vdi, "name_description", text_of(j, "description", ""));
     sim_db_set_bool(db, vdi, "sharable", flag(j, "sharable", false));
     sim_db_set_bool(db, vdi, "read_only", flag(j, "read_only", false));
     sim_config_set(pool, vdi, j, "other_config");
     sim_config_set(pool, vdi, j, "sm_config");
     sim_config_set(pool, vdi, j, "tags");
     sim_db_set(db, vdi, "allowed_operations",
-               sim_value_texts("snapshot", "clone", "copy", "destroy",
-                               "resize", "update", "generate_config", NULL));
+               sim_value_texts("snapshot", "clone", "copy", "destroy", "resize",
+                               "update", "generate_config", NULL));
     sim_vbd_new(pool, vm, vdi, device, "Disk", text_of(j, "mode", "RW"),
                 flag(j, "bootable", strcmp(device, "0") == 0));
     sim_sr_update(pool, sr);
@@ -149,9 +147,10 @@ static enum err_code add_disk(struct sim_pool *pool, struct sim_object *vm,
     const char *device;
     uint64_t number = 0;
 
-    if (sim_config_keys(j, " sr size name uuid description other_config "
-                           "sm_config tags device bootable mode file in_place "
-                           "fill used sharable read_only writer ",
+    if (sim_config_keys(j,
+                        " sr size name uuid description other_config "
+                        "sm_config tags device bootable mode file in_place "
+                        "fill used sharable read_only writer ",
                         "disk", err) != ERR_OK)
         return err->code;
     /* as people number them: 3 is the CD drive's */
@@ -249,9 +248,8 @@ static enum err_code vm_record(struct sim_pool *pool, struct sim_object *vm,
 static enum err_code vm_power(struct sim_pool *pool, struct sim_object *vm,
                               const struct json *j, struct err *err)
 {
-    const char *state = text_of(j, "power_state",
-                                flag(j, "template", false) ? "Halted"
-                                                           : "Running");
+    const char *state = text_of(
+        j, "power_state", flag(j, "template", false) ? "Halted" : "Running");
     const char *name = text_of(j, "host", NULL);
     struct sim_host *host = name ? sim_pool_find_host(pool, name) : NULL;
 
@@ -275,9 +273,10 @@ enum err_code sim_config_vm_add(struct sim_pool *pool, const struct json *j,
     char uuid[37];
 
     err_clear(err);
-    if (sim_config_keys(j, " name uuid description tags other_config platform "
-                           "blocked_operations power_state host memory vcpus "
-                           "template fields disks cds nics vtpm ",
+    if (sim_config_keys(j,
+                        " name uuid description tags other_config platform "
+                        "blocked_operations power_state host memory vcpus "
+                        "template fields disks cds nics vtpm ",
                         "vm", err) != ERR_OK)
         return err->code;
     if (!name)

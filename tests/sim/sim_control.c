@@ -20,22 +20,20 @@ struct sim_pool *sim_control_pool(struct sim *sim, const struct json *body,
                                   struct err *err)
 {
     const char *name = json_text(json_get(body, "pool"), NULL);
-    struct sim_pool *pool = name ? sim_pool_find(sim, name)
-                                 : &sim->pools[0];
+    struct sim_pool *pool = name ? sim_pool_find(sim, name) : &sim->pools[0];
 
     if (!name && sim->pool_count > 1)
         pool = NULL;
     if (!pool)
-        err_set(err, ERR_NOT_FOUND, 0, name ? "no pool '%s'"
-                                            : "which pool? (%s)",
+        err_set(err, ERR_NOT_FOUND, 0,
+                name ? "no pool '%s'" : "which pool? (%s)",
                 name ? name : "there are several");
     return pool;
 }
 
 struct sim_object *sim_control_object(struct sim_pool *pool,
-                                      const struct json *body,
-                                      const char *key, const char *cls,
-                                      struct err *err)
+                                      const struct json *body, const char *key,
+                                      const char *cls, struct err *err)
 {
     const char *name = json_text(json_get(body, key), NULL);
     struct sim_object *o = name ? sim_db_find_any(pool->db, cls, name) : NULL;
@@ -134,10 +132,10 @@ static bool answer_json(struct sim_conn *c, struct json *j, bool ok)
 {
     size_t len = 0;
     char *text = json_dump(j, false, &len);
-    char *head = sim_mem_printf(
-        "HTTP/1.1 %s\r\nContent-Length: %zu\r\nContent-Type: "
-        "application/json\r\n\r\n",
-        ok ? "200 OK" : "400 Bad Request", text ? len : 0);
+    char *head =
+        sim_mem_printf("HTTP/1.1 %s\r\nContent-Length: %zu\r\nContent-Type: "
+                       "application/json\r\n\r\n",
+                       ok ? "200 OK" : "400 Bad Request", text ? len : 0);
     bool sent = sim_conn_write(c, head, strlen(head)) &&
                 (!text || sim_conn_write(c, text, len));
 
@@ -234,9 +232,9 @@ static bool get_records(struct sim *sim, struct sim_conn *c,
     struct sim_pool *pool = sim_control_pool(sim, q, &err);
     struct json *j;
 
-    j = pool ? sim_state_records(pool, json_text(json_get(q, "class"), ""),
-                                 &err)
-             : NULL;
+    j = pool
+            ? sim_state_records(pool, json_text(json_get(q, "class"), ""), &err)
+            : NULL;
     return j ? answer_json(c, j, true) : answer_error(c, &err);
 }
 

@@ -29,9 +29,8 @@ struct sim_pool *sim_control_pool(struct sim *sim, const struct json *body,
                                   struct err *err);
 /* An object that member `key` names. With the lock. */
 struct sim_object *sim_control_object(struct sim_pool *pool,
-                                      const struct json *body,
-                                      const char *key, const char *cls,
-                                      struct err *err);
+                                      const struct json *body, const char *key,
+                                      const char *cls, struct err *err);
 /* The VDI of "vdi", or of "vm" and "device". With the lock. */
 struct sim_object *sim_control_vdi(struct sim_pool *pool,
                                    const struct json *body, struct err *err);

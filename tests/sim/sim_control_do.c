@@ -66,8 +66,7 @@ static enum err_code write_disk(struct sim_disk *d, const struct sim_fill *how,
     uint64_t offset = number(body, "offset"), len = number(body, "length");
 
     if (json_get(body, "hex"))
-        return write_hex(d, offset, json_text(json_get(body, "hex"), "x"),
-                         err);
+        return write_hex(d, offset, json_text(json_get(body, "hex"), "x"), err);
     if (json_get(body, "file"))
         return write_from_file(d, json_text(json_get(body, "file"), ""), err);
     if (json_bool(json_get(body, "zero"), false))
@@ -75,12 +74,9 @@ static enum err_code write_disk(struct sim_disk *d, const struct sim_fill *how,
     if (json_get(body, "random"))
         return sim_fill_range(d, offset, len, number(body, "random"), err);
     if (json_get(body, "blocks"))
-        return sim_fill_blocks(d, how, number(body, "first"),
-                               number(body, "blocks"),
-                               (uint64_t)json_int(json_get(body,
-                                                           "generation"),
-                                                  2),
-                               err);
+        return sim_fill_blocks(
+            d, how, number(body, "first"), number(body, "blocks"),
+            (uint64_t)json_int(json_get(body, "generation"), 2), err);
     return err_set(err, ERR_ARGUMENT, 0, "write what?");
 }
 

@@ -384,8 +384,8 @@ void sim_db_set(struct sim_db *db, struct sim_object *o, const char *field,
     sim_db_touch(db, o);
 }
 
-void sim_db_set_text(struct sim_db *db, struct sim_object *o,
-                     const char *field, const char *text)
+void sim_db_set_text(struct sim_db *db, struct sim_object *o, const char *field,
+                     const char *text)
 {
     sim_db_set(db, o, field,
                o->cls->fields[field_of(o, field)].kind == SIM_DATE
@@ -393,27 +393,27 @@ void sim_db_set_text(struct sim_db *db, struct sim_object *o,
                    : sim_value_text(text));
 }
 
-void sim_db_set_int(struct sim_db *db, struct sim_object *o,
-                    const char *field, int64_t i)
+void sim_db_set_int(struct sim_db *db, struct sim_object *o, const char *field,
+                    int64_t i)
 {
     sim_db_set(db, o, field, sim_value_int(i));
 }
 
-void sim_db_set_bool(struct sim_db *db, struct sim_object *o,
-                     const char *field, bool b)
+void sim_db_set_bool(struct sim_db *db, struct sim_object *o, const char *field,
+                     bool b)
 {
     sim_db_set(db, o, field, sim_value_bool(b));
 }
 
-void sim_db_map_put(struct sim_db *db, struct sim_object *o,
-                    const char *field, const char *key, const char *text)
+void sim_db_map_put(struct sim_db *db, struct sim_object *o, const char *field,
+                    const char *key, const char *text)
 {
     sim_value_put_text(o->values[field_of(o, field)], key, text);
     sim_db_touch(db, o);
 }
 
-bool sim_db_map_drop(struct sim_db *db, struct sim_object *o,
-                     const char *field, const char *key)
+bool sim_db_map_drop(struct sim_db *db, struct sim_object *o, const char *field,
+                     const char *key)
 {
     bool was = sim_value_drop(o->values[field_of(o, field)], key);
 

@@ -76,16 +76,16 @@ struct sim_object *sim_db_ref(struct sim_db *db, const struct sim_object *o,
 /* Setting keeps the other side of references up to date. */
 void sim_db_set(struct sim_db *db, struct sim_object *o, const char *field,
                 struct sim_value *take);
-void sim_db_set_text(struct sim_db *db, struct sim_object *o,
-                     const char *field, const char *text);
-void sim_db_set_int(struct sim_db *db, struct sim_object *o,
-                    const char *field, int64_t i);
-void sim_db_set_bool(struct sim_db *db, struct sim_object *o,
-                     const char *field, bool b);
-void sim_db_map_put(struct sim_db *db, struct sim_object *o,
-                    const char *field, const char *key, const char *text);
-bool sim_db_map_drop(struct sim_db *db, struct sim_object *o,
-                     const char *field, const char *key);
+void sim_db_set_text(struct sim_db *db, struct sim_object *o, const char *field,
+                     const char *text);
+void sim_db_set_int(struct sim_db *db, struct sim_object *o, const char *field,
+                    int64_t i);
+void sim_db_set_bool(struct sim_db *db, struct sim_object *o, const char *field,
+                     bool b);
+void sim_db_map_put(struct sim_db *db, struct sim_object *o, const char *field,
+                    const char *key, const char *text);
+bool sim_db_map_drop(struct sim_db *db, struct sim_object *o, const char *field,
+                     const char *key);
 void sim_db_touch(struct sim_db *db, struct sim_object *o);
 
 /* All fields, as get_record answers. */

@@ -198,8 +198,8 @@ static bool read_fd(int fd, uint8_t *buf, uint64_t offset, size_t len)
 }
 
 /* Give a cluster of `from` to the older snapshot `to`, which lacks it. */
-static bool cluster_give(struct sim_disk *from, struct sim_disk *to,
-                         uint64_t c, uint8_t *tmp)
+static bool cluster_give(struct sim_disk *from, struct sim_disk *to, uint64_t c,
+                         uint8_t *tmp)
 {
     uint64_t at = c * SIM_DISK_CLUSTER;
     size_t len = SIM_DISK_CLUSTER;

@@ -92,8 +92,8 @@ static size_t collect(struct sim_db *db, const struct sim_value *classes,
             continue;
         n++;
         if (out)
-            sim_value_add(out->dels, event_new(g->died, g->cls->name, "del",
-                                               g->ref));
+            sim_value_add(out->dels,
+                          event_new(g->died, g->cls->name, "del", g->ref));
     }
     return n;
 }
@@ -106,9 +106,8 @@ static void append_reversed(struct sim_value *to, struct sim_value *from)
     sim_value_free(from);
 }
 
-static struct sim_value *event_list(struct sim_db *db,
-                                    const struct sim_value *classes,
-                                    uint64_t from)
+static struct sim_value *
+event_list(struct sim_db *db, const struct sim_value *classes, uint64_t from)
 {
     struct events e = {sim_value_set(), sim_value_set(), sim_value_set()};
     struct sim_value *list = sim_value_set();
@@ -128,9 +127,9 @@ static struct sim_value *ref_counts(struct sim_db *db)
 
     for (size_t i = 0; i < s->count; i++) {
         small(s->classes[i].name, name);
-        sim_value_put(map, name,
-                      sim_value_i4((int64_t)sim_db_count(db,
-                                                         s->classes[i].name)));
+        sim_value_put(
+            map, name,
+            sim_value_i4((int64_t)sim_db_count(db, s->classes[i].name)));
     }
     return map;
 }
@@ -180,8 +179,7 @@ static bool wait_for_change(struct sim_call *c, const struct sim_value *classes,
             return false;
         if (now >= until || collect(c->db, classes, from, NULL) > 0)
             return true;
-        sim_db_wait(c->db, until - now < SILENCE_MS ? until - now
-                                                    : SILENCE_MS);
+        sim_db_wait(c->db, until - now < SILENCE_MS ? until - now : SILENCE_MS);
     }
 }
 
@@ -251,8 +249,7 @@ static struct sim_value *event_inject(struct sim_call *c)
     const char *cls = sim_call_text(c, 0), *ref = sim_call_text(c, 1);
     struct sim_class *found =
         sim_class_find_any_case(sim_db_schema(c->db), cls);
-    struct sim_object *o =
-        found ? sim_db_find(c->db, found->name, ref) : NULL;
+    struct sim_object *o = found ? sim_db_find(c->db, found->name, ref) : NULL;
     struct sim_value *token = token_new(sim_db_generation(c->db));
 
     if (!o) {

@@ -22,7 +22,8 @@
 #define PROGRESS_MS 10000 /* scaled, and never more often than: */
 #define PROGRESS_LEAST_MS 100
 
-struct export {
+struct export
+{
     struct sim_transfer t;
     struct sim_plan plan;
     struct sim_ova ova;
@@ -88,8 +89,7 @@ static bool is_here(struct export *e, enum sim_conn_end *how)
     case FOUND:
         return true;
     case UNKNOWN_UUID: /* before there is a task */
-        failure = sim_value_texts("UUID_INVALID", "VM", uuid ? uuid : "",
-                                  NULL);
+        failure = sim_value_texts("UUID_INVALID", "VM", uuid ? uuid : "", NULL);
         fail_500(e, failure);
         return false;
     case ELSEWHERE: /* the task is left to the other host */
@@ -99,12 +99,11 @@ static bool is_here(struct export *e, enum sim_conn_end *how)
         break;
     }
     sim_transfer_task(&e->t);
-    sim_transfer_end_task(&e->t, NULL,
-                          *e->vm ? sim_value_texts("NO_HOSTS_AVAILABLE", NULL)
-                                 : sim_value_texts(
-                                       "HANDLE_INVALID", "VM",
-                                       sim_http_param(e->t.request, "ref"),
-                                       NULL));
+    sim_transfer_end_task(
+        &e->t, NULL,
+        *e->vm ? sim_value_texts("NO_HOSTS_AVAILABLE", NULL)
+               : sim_value_texts("HANDLE_INVALID", "VM",
+                                 sim_http_param(e->t.request, "ref"), NULL));
     *how = SIM_CONN_CUT;
     return false;
 }
@@ -119,20 +118,16 @@ static struct sim_value *why_not(const struct sim_object *vm)
 
     if (sim_value_get(blocked, "export"))
         return sim_value_texts("OPERATION_BLOCKED", vm->ref,
-                               sim_value_get_str(blocked, "export", ""),
-                               NULL);
+                               sim_value_get_str(blocked, "export", ""), NULL);
     for (size_t i = 0; i < ops->count; i++)
         if (strcmp(ops->items[i]->text, "clone") != 0 &&
             strcmp(ops->items[i]->text, "copy") != 0)
-            return sim_value_texts("OTHER_OPERATION_IN_PROGRESS", "VM",
-                                   vm->ref, ops->items[i]->text, ops->keys[i],
-                                   NULL);
+            return sim_value_texts("OTHER_OPERATION_IN_PROGRESS", "VM", vm->ref,
+                                   ops->items[i]->text, ops->keys[i], NULL);
     if (strcmp(state, "Halted") != 0 && strcmp(state, "Suspended") != 0)
-        return sim_value_texts("VM_BAD_POWER_STATE", vm->ref,
-                               "halted, suspended",
-                               strcmp(state, "Paused") == 0 ? "paused"
-                                                            : "running",
-                               NULL);
+        return sim_value_texts(
+            "VM_BAD_POWER_STATE", vm->ref, "halted, suspended",
+            strcmp(state, "Paused") == 0 ? "paused" : "running", NULL);
     return NULL;
 }
 
@@ -162,16 +157,15 @@ static void attach(struct export *e)
 /* True: locked, and all that is read is in hand. */
 static bool lock_vm(struct export *e)
 {
-    const char *preserve = sim_http_param(e->t.request,
-                                          "preserve_power_state");
+    const char *preserve = sim_http_param(e->t.request, "preserve_power_state");
     struct sim_db *db = e->t.pool->db;
     struct sim_value *failure;
     struct sim_object *vm;
 
     sim_db_lock(db);
     vm = sim_db_find(db, "VM", e->vm);
-    failure = vm ? why_not(vm)
-                 : sim_value_texts("HANDLE_INVALID", "VM", e->vm, NULL);
+    failure =
+        vm ? why_not(vm) : sim_value_texts("HANDLE_INVALID", "VM", e->vm, NULL);
     if (!failure) {
         sim_db_map_put(db, vm, "current_operations", e->t.task, "export");
         sim_vm_refresh(e->t.pool, vm);
@@ -198,8 +192,8 @@ static void unlock_vm(struct export *e)
     sim_transfer_where(&e->t, &where);
     for (size_t i = 0; i < e->dom0_vbds->count; i++) {
         vbd = sim_db_find(db, "VBD", e->dom0_vbds->items[i]->text);
-        if (vbd && !sim_fault_hit(e->t.pool->sim->faults, "dom0_vbd", &where,
-                                  NULL))
+        if (vbd &&
+            !sim_fault_hit(e->t.pool->sim->faults, "dom0_vbd", &where, NULL))
             sim_db_destroy(db, vbd);
     }
     vm = sim_db_find(db, "VM", e->vm);
@@ -279,9 +273,9 @@ static void end_cut(struct export *e, enum sim_conn_end *how)
     if (strcmp(task, "success") == 0)
         sim_transfer_end_task(&e->t, NULL, NULL);
     else if (strcmp(task, "pending") != 0)
-        sim_transfer_end_task(&e->t, NULL,
-                              sim_value_texts("VDI_IO_ERROR",
-                                              "Device I/O errors", NULL));
+        sim_transfer_end_task(
+            &e->t, NULL,
+            sim_value_texts("VDI_IO_ERROR", "Device I/O errors", NULL));
 }
 
 /* The stream ended early, or an error of ours ended it. */
@@ -305,10 +299,10 @@ static void end_early(struct export *e, struct sim_out *out,
         failure = sim_fault_error(hit, "VDI_IO_ERROR");
         break;
     default:
-        failure = e->cancelled
-                      ? sim_value_texts("TASK_CANCELLED", e->t.task, NULL)
-                      : sim_value_texts("VDI_IO_ERROR", "Device I/O errors",
-                                        NULL);
+        failure =
+            e->cancelled
+                ? sim_value_texts("TASK_CANCELLED", e->t.task, NULL)
+                : sim_value_texts("VDI_IO_ERROR", "Device I/O errors", NULL);
         break;
     }
     append_500(e, failure);
@@ -317,8 +311,7 @@ static void end_early(struct export *e, struct sim_out *out,
 
 static void end_whole(struct export *e)
 {
-    const struct sim_hit *hit = sim_fault_planned(&e->plan,
-                                                  "export_task_fail");
+    const struct sim_hit *hit = sim_fault_planned(&e->plan, "export_task_fail");
 
     sim_transfer_end_task(&e->t, NULL,
                           hit ? sim_fault_error(hit, "VDI_IO_ERROR") : NULL);
@@ -326,8 +319,8 @@ static void end_whole(struct export *e)
 
 static void stream(struct export *e, enum sim_conn_end *how)
 {
-    const struct sim_hit *wait = sim_fault_planned(&e->plan,
-                                                   "export_first_byte");
+    const struct sim_hit *wait =
+        sim_fault_planned(&e->plan, "export_first_byte");
     struct sim_out *out;
     char *ova = sim_xmlrpc_fragment(e->ova.xml);
     struct err err;
@@ -338,9 +331,14 @@ static void stream(struct export *e, enum sim_conn_end *how)
     out = sim_out_new(e->t.conn, compression_of(e), &e->plan);
     if (out) {
         struct sim_stream_opts opts = {
-            .out = out, .plan = &e->plan, .ova = ova, .disks = e->disks,
-            .count = e->ova.count, .sha1 = e->t.pool->sha1,
-            .progress = on_progress, .ctx = e,
+            .out = out,
+            .plan = &e->plan,
+            .ova = ova,
+            .disks = e->disks,
+            .count = e->ova.count,
+            .sha1 = e->t.pool->sha1,
+            .progress = on_progress,
+            .ctx = e,
         };
 
         ok = sim_stream_run(&opts, &err);
@@ -365,9 +363,8 @@ static bool refused(struct export *e, enum sim_conn_end *how)
     struct sim_value *failure;
 
     if (sim_fault_planned(&e->plan, "export_close")) {
-        sim_transfer_end_task(&e->t, NULL,
-                              sim_value_texts("INTERNAL_ERROR", "xensim",
-                                              NULL));
+        sim_transfer_end_task(
+            &e->t, NULL, sim_value_texts("INTERNAL_ERROR", "xensim", NULL));
         *how = SIM_CONN_CUT;
         return true;
     }
@@ -388,8 +385,11 @@ static bool refused(struct export *e, enum sim_conn_end *how)
 bool sim_export_serve(struct sim_conn *c, const struct sim_request *r,
                       enum sim_conn_end *how)
 {
-    struct export e = {.t = {.conn = c, .request = r, .host = c->host,
-                             .pool = c->host->pool, .what = "export"}};
+    struct export e = {.t = {.conn = c,
+                             .request = r,
+                             .host = c->host,
+                             .pool = c->host->pool,
+                             .what = "export"}};
     struct sim_where where;
     struct sim_object *vm;
 
@@ -410,9 +410,8 @@ bool sim_export_serve(struct sim_conn *c, const struct sim_request *r,
         if (send_headers(&e))
             stream(&e, how);
         else
-            sim_transfer_end_task(&e.t, NULL,
-                                  sim_value_texts("CLIENT_ERROR", "EPIPE",
-                                                  NULL));
+            sim_transfer_end_task(
+                &e.t, NULL, sim_value_texts("CLIENT_ERROR", "EPIPE", NULL));
         unlock_vm(&e);
     }
     sim_fault_plan_release(&e.plan);

@@ -46,8 +46,8 @@ enum err_code sim_fill_blocks(struct sim_disk *d, const struct sim_fill *how,
     enum err_code rc = ERR_OK;
 
     while (count > 0 && rc == ERR_OK) {
-        uint64_t n = count < PIECE / SIM_FILL_BLOCK ? count
-                                                    : PIECE / SIM_FILL_BLOCK;
+        uint64_t n =
+            count < PIECE / SIM_FILL_BLOCK ? count : PIECE / SIM_FILL_BLOCK;
         uint64_t at = first * SIM_FILL_BLOCK, len = n * SIM_FILL_BLOCK;
 
         if (at >= size)
@@ -55,8 +55,7 @@ enum err_code sim_fill_blocks(struct sim_disk *d, const struct sim_fill *how,
         for (uint64_t i = 0; i < n; i++)
             sim_fill_mark(buf + i * SIM_FILL_BLOCK, &how->vm, how->device,
                           first + i, generation);
-        rc = sim_disk_write(d, buf, at, len < size - at ? len : size - at,
-                            err);
+        rc = sim_disk_write(d, buf, at, len < size - at ? len : size - at, err);
         first += n;
         count -= n;
     }

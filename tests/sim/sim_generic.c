@@ -11,20 +11,22 @@ static const struct {
     const char *verb;
     enum sim_generic_kind kind;
     unsigned args;
-} verbs[] = {
-    {"get_all", SIM_GENERIC_GET_ALL, 0},
-    {"get_all_records", SIM_GENERIC_GET_ALL_RECORDS, 0},
-    {"get_all_records_where", SIM_GENERIC_GET_ALL_RECORDS_WHERE, 1},
-    {"get_record", SIM_GENERIC_GET_RECORD, 1},
-    {"get_by_uuid", SIM_GENERIC_GET_BY_UUID, 1},
-    {"get_by_name_label", SIM_GENERIC_GET_BY_NAME, 1},
-}, prefixes[] = {
-    {"get_", SIM_GENERIC_GET, 1},
-    {"set_", SIM_GENERIC_SET, 2},
-    {"add_to_", SIM_GENERIC_ADD_TO, 3},
-    {"remove_from_", SIM_GENERIC_REMOVE_FROM, 2},
-    {"add_", SIM_GENERIC_ADD, 2},
-    {"remove_", SIM_GENERIC_REMOVE, 2},
+} verbs[] =
+    {
+        {"get_all", SIM_GENERIC_GET_ALL, 0},
+        {"get_all_records", SIM_GENERIC_GET_ALL_RECORDS, 0},
+        {"get_all_records_where", SIM_GENERIC_GET_ALL_RECORDS_WHERE, 1},
+        {"get_record", SIM_GENERIC_GET_RECORD, 1},
+        {"get_by_uuid", SIM_GENERIC_GET_BY_UUID, 1},
+        {"get_by_name_label", SIM_GENERIC_GET_BY_NAME, 1},
+},
+  prefixes[] = {
+      {"get_", SIM_GENERIC_GET, 1},
+      {"set_", SIM_GENERIC_SET, 2},
+      {"add_to_", SIM_GENERIC_ADD_TO, 3},
+      {"remove_from_", SIM_GENERIC_REMOVE_FROM, 2},
+      {"add_", SIM_GENERIC_ADD, 2},
+      {"remove_", SIM_GENERIC_REMOVE, 2},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -47,9 +49,15 @@ static bool fits(enum sim_generic_kind kind, const struct sim_field *f)
 static enum sim_role role_of(enum sim_generic_kind kind,
                              const struct sim_class *c)
 {
-    static const char *const of_vms[] = {"VM", "VBD", "VDI", "VIF", "VTPM",
-                                         "VM_metrics", "VM_guest_metrics",
-                                         "console", "VUSB"};
+    static const char *const of_vms[] = {"VM",
+                                         "VBD",
+                                         "VDI",
+                                         "VIF",
+                                         "VTPM",
+                                         "VM_metrics",
+                                         "VM_guest_metrics",
+                                         "console",
+                                         "VUSB"};
 
     if (kind <= SIM_GENERIC_GET || strcmp(c->name, "task") == 0 ||
         strcmp(c->name, "session") == 0)
@@ -287,8 +295,8 @@ void sim_generic_names(const struct sim_schema *s, struct sim_value *set)
 
         for (size_t k = 0; k < COUNT(verbs); k++)
             if (has_verb(c, verbs[k].kind))
-                sim_value_add(set, sim_value_textf("%s.%s", c->name,
-                                                   verbs[k].verb));
+                sim_value_add(set,
+                              sim_value_textf("%s.%s", c->name, verbs[k].verb));
         for (size_t k = 0; k < c->count; k++)
             for (size_t p = 0; p < COUNT(prefixes); p++)
                 if (fits(prefixes[p].kind, &c->fields[k]))

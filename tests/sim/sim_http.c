@@ -29,8 +29,8 @@ static char *percent_decode(const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         if (text[i] == '%' && i + 2 < len && hex_digit(text[i + 1]) >= 0 &&
             hex_digit(text[i + 2]) >= 0) {
-            out[n++] = (char)(hex_digit(text[i + 1]) * 16 +
-                              hex_digit(text[i + 2]));
+            out[n++] =
+                (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
             i += 2;
         } else {
             out[n++] = text[i] == '+' ? ' ' : text[i];
@@ -99,8 +99,8 @@ static bool parse_request_line(struct sim_request *r, char *line)
     mark = strchr(target, '?');
     r->query_text = sim_mem_dup(mark ? mark : "");
     r->query = parse_pairs(mark ? mark + 1 : "", "&");
-    r->path = percent_decode(target, mark ? (size_t)(mark - target)
-                                          : strlen(target));
+    r->path =
+        percent_decode(target, mark ? (size_t)(mark - target) : strlen(target));
     r->method = sim_mem_dup(method);
     return true;
 }
@@ -287,7 +287,8 @@ void sim_http_error_text(struct buf *out, int status, const char *info,
     buf_addf(out, "HTTP/1.1 %d %s\r\n", pages[i].status, pages[i].phrase);
     if (realm)
         buf_addf(out, "WWW-Authenticate: Basic realm=\"%s\"\r\n", realm);
-    buf_addf(out, "content-length: %zu\r\n" HTML
+    buf_addf(out,
+             "content-length: %zu\r\n" HTML
              "connection: close\r\ncache-control: no-cache, no-store\r\n\r\n",
              b.len);
     buf_add(out, b.data, b.len);
@@ -311,9 +312,10 @@ bool sim_http_error(struct sim_conn *c, int status, const char *info,
 
 bool sim_http_redirect(struct sim_conn *c, const char *location)
 {
-    char *text = sim_mem_printf("HTTP/1.1 302 Found\r\nConnection: close\r\n"
-                                NO_CACHE "Location: %s\r\n\r\n",
-                                location);
+    char *text =
+        sim_mem_printf("HTTP/1.1 302 Found\r\nConnection: close\r\n" NO_CACHE
+                       "Location: %s\r\n\r\n",
+                       location);
     bool ok = sim_conn_write(c, text, strlen(text));
 
     free(text);

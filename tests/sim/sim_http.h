@@ -9,17 +9,17 @@
 #include "base/buf.h"
 #include "tests/sim/sim_conn.h"
 
-#define SIM_HTTP_HEAD_MAX 1024   /* max_header_length_tcp */
-#define SIM_HTTP_RPC_MAX 307200  /* body of a call */
+#define SIM_HTTP_HEAD_MAX 1024  /* max_header_length_tcp */
+#define SIM_HTTP_RPC_MAX 307200 /* body of a call */
 
 struct sim_request {
     char *method, *path, *query_text;
     struct sim_value *query, *cookie, *headers; /* maps; header names small */
-    int minor; /* HTTP/1.x */
+    int minor;                                  /* HTTP/1.x */
     bool keep_alive;
     bool has_length;
     uint64_t length;
-    bool encoded; /* Transfer-Encoding is there */
+    bool encoded;          /* Transfer-Encoding is there */
     char *user, *password; /* Basic; NULL: none */
 };
 

@@ -33,11 +33,11 @@ struct import {
     struct sim_meta meta;
     struct sim_call call; /* collects the failure */
     char sr[SIM_REF_MAX];
-    bool force, spoil;    /* import_bad_data: one bit */
-    uint8_t *block;       /* ENTRY_MAX */
-    uint64_t first_size;  /* of the first block of the stream */
+    bool force, spoil;   /* import_bad_data: one bit */
+    uint8_t *block;      /* ENTRY_MAX */
+    uint64_t first_size; /* of the first block of the stream */
     bool first_seen;
-    uint64_t room;        /* bytes that may be written before the next look */
+    uint64_t room; /* bytes that may be written before the next look */
     uint64_t done, all, progress_ms;
 };
 
@@ -122,8 +122,8 @@ static bool sr_is_here(struct import *m)
     }
     sim_db_unlock(m->t.pool->db);
     if (!sr || !host) {
-        answer_500(m, sr ? sim_value_texts("NO_HOSTS_AVAILABLE", NULL)
-                         : no_sr(m));
+        answer_500(m,
+                   sr ? sim_value_texts("NO_HOSTS_AVAILABLE", NULL) : no_sr(m));
         return false;
     }
     if (host != m->t.host) {
@@ -133,9 +133,9 @@ static bool sr_is_here(struct import *m)
     if (iso || sim_fault_planned(&m->plan, "import_400")) {
         sim_http_error(m->t.conn, 400, NULL, NULL);
         sim_transfer_task(&m->t);
-        sim_transfer_end_task(&m->t, NULL,
-                              sim_value_texts("SR_OPERATION_NOT_SUPPORTED",
-                                              m->sr, NULL));
+        sim_transfer_end_task(
+            &m->t, NULL,
+            sim_value_texts("SR_OPERATION_NOT_SUPPORTED", m->sr, NULL));
         return false;
     }
     return true;
@@ -143,11 +143,11 @@ static bool sr_is_here(struct import *m)
 
 static bool send_headers(struct import *m)
 {
-    char *head = sim_mem_printf(
-        "HTTP/1.1 200 OK\r\nConnection: close\r\n"
-        "Cache-Control: no-cache, no-store\r\ntask-id:%s\r\n"
-        "content-type: application/octet-stream\r\n\r\n",
-        m->t.task);
+    char *head =
+        sim_mem_printf("HTTP/1.1 200 OK\r\nConnection: close\r\n"
+                       "Cache-Control: no-cache, no-store\r\ntask-id:%s\r\n"
+                       "content-type: application/octet-stream\r\n\r\n",
+                       m->t.task);
     bool ok = sim_conn_write(m->t.conn, head, strlen(head));
 
     free(head);
@@ -211,8 +211,7 @@ static bool create_records(struct import *m)
     ok = m->meta.sr && sim_meta_create(&m->call, ova, &m->meta);
     task = sim_db_find(db, "task", m->t.task);
     if (ok && task)
-        sim_db_map_put(db, task, "other_config", "object_creation",
-                       "complete");
+        sim_db_map_put(db, task, "other_config", "object_creation", "complete");
     for (size_t i = 0; i < m->meta.count; i++)
         m->all += m->meta.disks[i].size;
     sim_db_unlock(db);
@@ -475,12 +474,17 @@ static void read_place(struct import *m)
 bool sim_import_serve(struct sim_conn *c, const struct sim_request *r,
                       enum sim_conn_end *how)
 {
-    struct import m = {.t = {.conn = c, .request = r, .host = c->host,
-                             .pool = c->host->pool, .what = "import"}};
+    struct import m = {.t = {.conn = c,
+                             .request = r,
+                             .host = c->host,
+                             .pool = c->host->pool,
+                             .what = "import"}};
 
     *how = SIM_CONN_CLOSE;
-    m.call = (struct sim_call){.pool = m.t.pool, .host = m.t.host,
-                               .db = m.t.pool->db, .method = "VM.import"};
+    m.call = (struct sim_call){.pool = m.t.pool,
+                               .host = m.t.host,
+                               .db = m.t.pool->db,
+                               .method = "VM.import"};
     m.force = is_true(r, "force");
     if (!sim_transfer_begin(&m.t))
         goto out;

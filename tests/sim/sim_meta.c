@@ -98,7 +98,7 @@ static int64_t integer(const struct sim_value *record, const char *field)
 static bool version_fine(struct build *b, const struct sim_value *ova)
 {
     static const char *const keys[] = {
-        "hostname", "date", "product_version", "product_brand",
+        "hostname",     "date",       "product_version", "product_brand",
         "build_number", "xapi_major", "xapi_minor",
     };
     const struct sim_value *v = sim_value_get(ova, "version");
@@ -132,12 +132,12 @@ static void created(struct build *b, const char *id, const char *ref)
 }
 
 /* Enums come in any case: "halted" is "Halted". */
-static void set_enum(struct sim_db *db, struct sim_object *o,
-                     const char *field, const char *text)
+static void set_enum(struct sim_db *db, struct sim_object *o, const char *field,
+                     const char *text)
 {
     static const char *const values[] = {
-        "Halted", "Running", "Suspended", "Paused", "Disk", "CD", "Floppy",
-        "RW", "RO",
+        "Halted", "Running", "Suspended", "Paused", "Disk",
+        "CD",     "Floppy",  "RW",        "RO",
     };
 
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
@@ -148,7 +148,7 @@ static void set_enum(struct sim_db *db, struct sim_object *o,
 
 /* All fields of the record but references and those in `not`. */
 static void copy_fields(struct sim_db *db, struct sim_object *o,
-                        const struct sim_value *record, const char *not)
+                        const struct sim_value *record, const char * not )
 {
     for (size_t i = 0; i < o->cls->count; i++) {
         const struct sim_field *f = &o->cls->fields[i];
@@ -175,8 +175,8 @@ static bool vm_may_replace(struct build *b, const struct sim_value *record)
                  (long long)sim_db_int(old, "version"));
         snprintf(comes, sizeof(comes), "%lld",
                  (long long)integer(record, "version"));
-        sim_call_fail(b->c, "VM_TO_IMPORT_IS_NOT_NEWER_VERSION", old->ref,
-                      have, comes, NULL);
+        sim_call_fail(b->c, "VM_TO_IMPORT_IS_NOT_NEWER_VERSION", old->ref, have,
+                      comes, NULL);
         return false;
     }
     for (size_t i = 0; seed && (o = sim_db_at(b->c->db, "VM", i)); i++) {
@@ -188,8 +188,8 @@ static bool vm_may_replace(struct build *b, const struct sim_value *record)
         return false;
     }
     if (old && strcmp(sim_db_str(old, "power_state"), "Halted") != 0) {
-        sim_call_fail(b->c, "VM_BAD_POWER_STATE", old->ref, "halted",
-                      "running", NULL);
+        sim_call_fail(b->c, "VM_BAD_POWER_STATE", old->ref, "halted", "running",
+                      NULL);
         return false;
     }
     if (old)
@@ -222,15 +222,17 @@ static bool make_vm(struct build *b, const char *id,
         sim_db_new_uuid(fresh);
         sim_db_set_text(db, vm, "generation_id", fresh);
     }
-    host = sim_db_find_uuid(db, "host", sim_value_get_str(
-               find(b, "host", sim_value_get_str(record, "affinity", "")),
-               "uuid", ""));
+    host = sim_db_find_uuid(
+        db, "host",
+        sim_value_get_str(
+            find(b, "host", sim_value_get_str(record, "affinity", "")), "uuid",
+            ""));
     if (host)
         sim_db_set_text(db, vm, "affinity", host->ref);
     sim_db_map_put(db, vm, "other_config", "import_task", b->m->task);
     sim_db_map_put(db, vm, "current_operations", b->m->task, "import");
-    if (strcasecmp(sim_value_get_str(record, "power_state", ""),
-                   "Suspended") == 0)
+    if (strcasecmp(sim_value_get_str(record, "power_state", ""), "Suspended") ==
+        0)
         sim_db_set_text(db, vm, "power_state", "Suspended");
     sim_vm_refresh(pool, vm);
     sim_value_add_text(b->m->vms, vm->ref);
@@ -273,8 +275,8 @@ static bool make_vdi(struct build *b, const char *id,
     }
     if (!complete(b, "VDI", record))
         return false;
-    vdi = sim_vdi_new(b->c, b->m->sr,
-                      (uint64_t)integer(record, "virtual_size"), NULL);
+    vdi = sim_vdi_new(b->c, b->m->sr, (uint64_t)integer(record, "virtual_size"),
+                      NULL);
     if (!vdi)
         return false;
     created(b, id, vdi->ref);
@@ -308,8 +310,7 @@ static bool make_vbd(struct build *b, const char *id,
     if (!empty && !find(b, "VDI", vdi_id))
         return missing(b, vdi_id);
     vdi = empty ? NULL
-                : sim_db_find(db, "VDI", sim_value_get_str(b->map, vdi_id,
-                                                           ""));
+                : sim_db_find(db, "VDI", sim_value_get_str(b->map, vdi_id, ""));
     if (!cd && !vdi)
         return true; /* an ISO image that was attached as a disk */
     vbd = sim_vbd_new(b->c->pool, vm, vdi,
@@ -323,9 +324,9 @@ static bool make_vbd(struct build *b, const char *id,
                 "userdevice bootable mode type empty currently_attached "
                 "storage_lock ");
     if (b->m->restore)
-        sim_db_set_text(db, vbd, "uuid",
-                        sim_value_get_str(record, "uuid",
-                                          sim_db_str(vbd, "uuid")));
+        sim_db_set_text(
+            db, vbd, "uuid",
+            sim_value_get_str(record, "uuid", sim_db_str(vbd, "uuid")));
     return true;
 }
 
@@ -377,9 +378,9 @@ static bool make_vif(struct build *b, const char *id,
                 " uuid allowed_operations current_operations device MAC "
                 "MAC_autogenerated currently_attached ");
     if (b->m->restore)
-        sim_db_set_text(db, vif, "uuid",
-                        sim_value_get_str(record, "uuid",
-                                          sim_db_str(vif, "uuid")));
+        sim_db_set_text(
+            db, vif, "uuid",
+            sim_value_get_str(record, "uuid", sim_db_str(vif, "uuid")));
     return true;
 }
 
@@ -401,8 +402,7 @@ static bool make_vtpm(struct build *b, const char *id,
     t = sim_misc_vtpm(b->c->pool, vm,
                       sim_value_get_str(record, "vTPM'_content", ""));
     created(b, id, t->ref);
-    sim_db_set_bool(b->c->db, t, "is_unique",
-                    truth(record, "vTPM'_is_unique"));
+    sim_db_set_bool(b->c->db, t, "is_unique", truth(record, "vTPM'_is_unique"));
     if (b->m->restore && *uuid)
         sim_db_set_text(b->c->db, t, "uuid", uuid);
     return true;
@@ -428,8 +428,8 @@ static void suspend_disks(struct build *b)
 {
     for (size_t i = 0; i < b->objects->count; i++) {
         const struct sim_value *e = b->objects->items[i];
-        const char *id = sim_value_get_str(sim_value_get(e, "snapshot"),
-                                           "suspend_VDI", "");
+        const char *id =
+            sim_value_get_str(sim_value_get(e, "snapshot"), "suspend_VDI", "");
         const char *vdi = sim_value_get_str(b->map, id, NULL);
         struct sim_object *vm;
 

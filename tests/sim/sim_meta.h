@@ -8,17 +8,17 @@
 #include "tests/sim/sim_call.h"
 
 struct sim_meta_disk {
-    char id[64];            /* as in ova.xml */
+    char id[64]; /* as in ova.xml */
     char vdi[SIM_REF_MAX];
-    uint64_t size;          /* as ova.xml tells: so much is streamed */
+    uint64_t size; /* as ova.xml tells: so much is streamed */
 };
 
 struct sim_meta {
-    const char *task;       /* borrowed */
-    struct sim_object *sr;  /* the target; used while the lock is held */
+    const char *task;      /* borrowed */
+    struct sim_object *sr; /* the target; used while the lock is held */
     bool restore;
-    struct sim_value *created; /* refs, in order; undone backwards */
-    struct sim_value *vms;     /* refs of imported VMs */
+    struct sim_value *created;   /* refs, in order; undone backwards */
+    struct sim_value *vms;       /* refs of imported VMs */
     struct sim_meta_disk *disks; /* in the order of their ids */
     size_t count;
 };

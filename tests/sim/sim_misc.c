@@ -10,8 +10,8 @@
 
 char *sim_misc_thumbprint(struct sim_pool *pool, const struct sim_request *r)
 {
-    const char *asked = sim_http_header(
-        r, "x-xenapi-request-host-certificate-thumbprint");
+    const char *asked =
+        sim_http_header(r, "x-xenapi-request-host-certificate-thumbprint");
     struct sim_host *master;
     char text[32 * 3] = "";
 
@@ -42,8 +42,7 @@ static struct sim_value *host_enable(struct sim_call *c)
 
     if (!h)
         return NULL;
-    sim_db_set_bool(c->db, h, "enabled",
-                    strcmp(c->method, "host.enable") == 0);
+    sim_db_set_bool(c->db, h, "enabled", strcmp(c->method, "host.enable") == 0);
     return sim_call_void();
 }
 

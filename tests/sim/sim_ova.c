@@ -66,8 +66,7 @@ static void collect(struct ids *x, struct sim_object *vm, bool preserve)
 }
 
 /* The reference of an object that comes along, else null. */
-static struct sim_value *rewrite(const struct ids *x,
-                                 const struct sim_field *f,
+static struct sim_value *rewrite(const struct ids *x, const struct sim_field *f,
                                  const struct sim_value *v)
 {
     struct sim_value *set;
@@ -75,8 +74,7 @@ static struct sim_value *rewrite(const struct ids *x,
     if (!f->is_ref)
         return sim_value_copy(v);
     if (v->kind == SIM_TEXT)
-        return sim_value_text(sim_value_get_str(x->ids, v->text,
-                                                SIM_NULL_REF));
+        return sim_value_text(sim_value_get_str(x->ids, v->text, SIM_NULL_REF));
     set = sim_value_set();
     for (size_t i = 0; i < v->count; i++) {
         const char *id = sim_value_get_str(x->ids, v->items[i]->text, NULL);
@@ -97,12 +95,18 @@ static bool one_of(const char *name, const char *const *list, size_t n)
 
 #define ONE_OF(name, list) one_of(name, list, sizeof(list) / sizeof(list[0]))
 
-static struct sim_value *record(const struct ids *x,
-                                const struct sim_object *o)
+static struct sim_value *record(const struct ids *x, const struct sim_object *o)
 {
     static const char *const blank[] = {
-        "allowed_operations", "current_operations", "consoles", "crash_dumps",
-        "blobs", "PIFs", "PBDs", "resident_VMs", "VDIs",
+        "allowed_operations",
+        "current_operations",
+        "consoles",
+        "crash_dumps",
+        "blobs",
+        "PIFs",
+        "PBDs",
+        "resident_VMs",
+        "VDIs",
     };
     static const char *const host_kept[] = {
         "uuid", "name_label", "name_description", "hostname", "address",
@@ -112,8 +116,8 @@ static struct sim_value *record(const struct ids *x,
 
     for (size_t i = 0; i < o->cls->count; i++) {
         const struct sim_field *f = &o->cls->fields[i];
-        bool empty = ONE_OF(f->name, blank) ||
-                     (host && !ONE_OF(f->name, host_kept));
+        bool empty =
+            ONE_OF(f->name, blank) || (host && !ONE_OF(f->name, host_kept));
 
         sim_value_put_new(map, f->name,
                           empty ? sim_class_fallback(f)
@@ -143,9 +147,9 @@ static struct sim_value *vtpm_record(const struct ids *x,
 {
     struct sim_value *map = sim_value_map();
 
-    sim_value_put_text(map, "vTPM'_VM",
-                       sim_value_get_str(x->ids, sim_db_str(t, "VM"),
-                                         SIM_NULL_REF));
+    sim_value_put_text(
+        map, "vTPM'_VM",
+        sim_value_get_str(x->ids, sim_db_str(t, "VM"), SIM_NULL_REF));
     sim_value_put_text(map, "vTPM'_uuid", sim_db_str(t, "uuid"));
     sim_value_put(map, "vTPM'_is_unique",
                   sim_value_bool(sim_db_bool(t, "is_unique")));
@@ -258,11 +262,11 @@ void sim_ova_build(struct sim_pool *pool, struct sim_object *vm, bool preserve,
                           sim_value_textf("Ref:%lu", pool->next_export_id++));
     for (size_t i = 0; i < CLASSES; i++)
         for (size_t k = 0; k < x.found[i]->count; k++)
-            sim_value_add(objects,
-                          object(&x, classes[i],
-                                 sim_db_find(pool->db, NULL,
-                                             x.found[i]->items[k]->text),
-                                 preserve));
+            sim_value_add(
+                objects,
+                object(&x, classes[i],
+                       sim_db_find(pool->db, NULL, x.found[i]->items[k]->text),
+                       preserve));
     list_disks(&x, vm, out);
     out->xml = sim_value_map();
     sim_value_put(out->xml, "version", sim_ova_version(pool));

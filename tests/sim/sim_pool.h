@@ -59,7 +59,7 @@ struct sim_pool {
     char *brand, *version, *build, *xapi_version;
     int64_t api_major, api_minor;
     bool sha1, zstd, redirect_port;
-    char *ca; /* path of the certificate, or NULL */
+    char *ca;                       /* path of the certificate, or NULL */
     uint16_t https_port, http_port; /* wanted; 0: any */
     atomic_int async_running;
     atomic_ulong next_export_id; /* "Ref:7": counts over all exports */

@@ -52,8 +52,8 @@ static struct json *pool_json(struct sim_pool *pool)
 {
     struct json *j = json_new_object(), *hosts = json_new_array();
     struct sim_host *master = sim_pool_coordinator(pool);
-    char *url = sim_mem_printf("https://%s:%u", master->address,
-                               master->https_port);
+    char *url =
+        sim_mem_printf("https://%s:%u", master->address, master->https_port);
 
     json_set_text(j, "name", pool->name);
     json_set_text(j, "uuid", pool->uuid);
@@ -63,8 +63,8 @@ static struct json *pool_json(struct sim_pool *pool)
     json_set_text(j, "password", pool->users[0].password);
     json_set_text(j, "ca", pool->ca);
     for (size_t i = 0; i < pool->host_count; i++)
-        json_append(hosts, host_json(&pool->hosts[i],
-                                     &pool->hosts[i] == master));
+        json_append(hosts,
+                    host_json(&pool->hosts[i], &pool->hosts[i] == master));
     json_set(j, "hosts", hosts);
     json_set(j, "srs", names_json(pool, "SR"));
     json_set(j, "networks", names_json(pool, "network"));

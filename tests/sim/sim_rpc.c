@@ -20,9 +20,8 @@
 #define ASYNC_MAX 100 /* threads that may be queued: TOO_MANY_PENDING_TASKS */
 
 static const struct sim_method *const tables[] = {
-    sim_session_methods, sim_task_methods,     sim_event_methods,
-    sim_vm_methods,      sim_snapshot_methods, sim_vdi_methods,
-    sim_vbd_methods,     sim_misc_methods,
+    sim_session_methods,  sim_task_methods, sim_event_methods, sim_vm_methods,
+    sim_snapshot_methods, sim_vdi_methods,  sim_vbd_methods,   sim_misc_methods,
 };
 
 /* A call on its way. */
@@ -124,8 +123,8 @@ static bool run_faults(struct run *r)
     if (sim_fault_hit(f, "other_operation_in_progress", &where, NULL)) {
         char op[SIM_REF_MAX];
         const char *dot = strchr(r->call.method, '.');
-        char *cls = sim_mem_dup_n(r->call.method,
-                                  (size_t)(dot - r->call.method));
+        char *cls =
+            sim_mem_dup_n(r->call.method, (size_t)(dot - r->call.method));
 
         sim_db_new_ref(op);
         sim_call_fail(&r->call, "OTHER_OPERATION_IN_PROGRESS", cls, r->about,
@@ -143,8 +142,8 @@ static struct sim_value *run_now(struct run *r)
 
     if (run_faults(r))
         return NULL;
-    result = r->fn ? r->fn->fn(&r->call) : sim_generic_run(&r->call,
-                                                          &r->generic);
+    result =
+        r->fn ? r->fn->fn(&r->call) : sim_generic_run(&r->call, &r->generic);
     if (r->call.failure) {
         sim_value_free(result);
         return NULL;
@@ -268,8 +267,8 @@ static bool check_session(struct run *r, enum sim_role role,
 
     run_where(r, &where);
     s = sim_session_check(c->pool, c->session);
-    if (s && sim_fault_hit(c->pool->sim->faults, "session_invalid", &where,
-                           NULL)) {
+    if (s &&
+        sim_fault_hit(c->pool->sim->faults, "session_invalid", &where, NULL)) {
         sim_session_destroy(c->pool, s);
         s = NULL;
     }
@@ -296,8 +295,8 @@ static bool resolve(struct run *r, struct sim_value **failure)
 
     r->fn = find_method(name);
     if ((r->method != name && !has_async(r->fn)) ||
-        (!r->fn && !sim_generic_find(sim_db_schema(r->call.db), name,
-                                     &r->generic))) {
+        (!r->fn &&
+         !sim_generic_find(sim_db_schema(r->call.db), name, &r->generic))) {
         *failure = sim_value_texts("MESSAGE_METHOD_UNKNOWN", r->method, NULL);
         return false;
     }
@@ -432,8 +431,7 @@ static bool send_reply(struct sim_conn *c, const struct sim_request *r,
     if (reply->failure &&
         strcmp(reply->failure->items[0]->text, "HOST_IS_SLAVE") == 0)
         extra = sim_misc_thumbprint(c->host->pool, r);
-    ok = sim_http_answer(c, r, type, extra ? extra : "", body->data,
-                         body->len);
+    ok = sim_http_answer(c, r, type, extra ? extra : "", body->data, body->len);
     free(extra);
     return ok && r->keep_alive;
 }

@@ -109,8 +109,8 @@ static bool pool_ports(struct sim_pool *pool, bool https, uint16_t wanted)
         if (i == pool->host_count)
             return true;
         while (i-- > 0) {
-            int *fd = https ? &pool->hosts[i].https_fd
-                            : &pool->hosts[i].http_fd;
+            int *fd =
+                https ? &pool->hosts[i].https_fd : &pool->hosts[i].http_fd;
 
             close(*fd);
             *fd = -1;
@@ -129,8 +129,7 @@ static enum err_code open_control(struct sim *sim, const char *path,
     if (path) {
         sim->control_fds[1] = listen_unix(path);
         if (sim->control_fds[1] < 0)
-            return err_set(err, ERR_IO, errno, "%s: %s", path,
-                           strerror(errno));
+            return err_set(err, ERR_IO, errno, "%s: %s", path, strerror(errno));
     }
     if (!sim->control)
         return ERR_OK;
@@ -138,8 +137,8 @@ static enum err_code open_control(struct sim *sim, const char *path,
     colon = strrchr(address, ':');
     if (colon && parse_u64(colon + 1, 0, 65535, &port)) {
         *colon = '\0';
-        sim->control_fds[0] = listen_tcp(address, (uint16_t)port,
-                                    &sim->control_port);
+        sim->control_fds[0] =
+            listen_tcp(address, (uint16_t)port, &sim->control_port);
     } else {
         errno = EINVAL;
     }
@@ -248,9 +247,10 @@ static bool serve_one(struct sim_conn *c, enum sim_conn_end *how)
         h->counters.requests++;
         more = route(c, &r, how);
     } else if (head != SIM_HTTP_CLOSED) {
-        sim_http_error(c, head == SIM_HTTP_LARGE     ? 431
-                          : head == SIM_HTTP_TIMEOUT ? 408
-                                                     : 400,
+        sim_http_error(c,
+                       head == SIM_HTTP_LARGE     ? 431
+                       : head == SIM_HTTP_TIMEOUT ? 408
+                                                  : 400,
                        NULL, NULL);
     }
     sim_http_fini(&r);

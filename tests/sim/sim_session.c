@@ -54,8 +54,7 @@ struct sim_value *sim_session_login(struct sim_host *host, const char *user,
                                     const char *originator)
 {
     struct sim_pool *pool = host->pool;
-    const struct sim_user *u =
-        sim_session_authenticate(pool, user, password);
+    const struct sim_user *u = sim_session_authenticate(pool, user, password);
     struct sim_login *login;
     struct sim_object *s;
     struct sim_value *ref;
@@ -138,7 +137,7 @@ static struct sim_value *session_all_subjects(struct sim_call *c)
 const struct sim_method sim_session_methods[] = {
     {"session.login_with_password", session_login, SIM_READ_ONLY, 2, 4},
     {"session.logout", session_logout, SIM_READ_ONLY, 0, 0},
-    {"session.get_all_subject_identifiers", session_all_subjects,
-     SIM_READ_ONLY, 0, 0},
+    {"session.get_all_subject_identifiers", session_all_subjects, SIM_READ_ONLY,
+     0, 0},
     {NULL, NULL, SIM_READ_ONLY, 0, 0},
 };

@@ -9,10 +9,22 @@
 
 /* Not taken over from the original. */
 static const char *const own_fields[] = {
-    "uuid", "allowed_operations", "current_operations", "power_state",
-    "resident_on", "scheduled_to_be_resident_on", "domid", "metrics",
-    "guest_metrics", "is_a_snapshot", "snapshot_of", "snapshot_time",
-    "parent", "suspend_VDI", "name_label", "is_default_template",
+    "uuid",
+    "allowed_operations",
+    "current_operations",
+    "power_state",
+    "resident_on",
+    "scheduled_to_be_resident_on",
+    "domid",
+    "metrics",
+    "guest_metrics",
+    "is_a_snapshot",
+    "snapshot_of",
+    "snapshot_time",
+    "parent",
+    "suspend_VDI",
+    "name_label",
+    "is_default_template",
     "blocked_operations",
 };
 
@@ -85,8 +97,7 @@ static bool disk_fails(struct sim_call *c, const struct sim_object *vm,
     struct sim_hit hit = {NULL};
     struct sim_where where;
 
-    sim_pool_where(c->pool, c->host, sim_db_find(c->db, "VM", vm->ref),
-                   &where);
+    sim_pool_where(c->pool, c->host, sim_db_find(c->db, "VM", vm->ref), &where);
     where.method = c->method;
     where.disk = n;
     if (!sim_fault_hit(f, "snapshot_error", &where, &hit))
@@ -217,8 +228,8 @@ static struct sim_value *vm_checkpoint(struct sim_call *c)
                      sim_db_str(sim_db_at(c->db, "pool", 0), "default_SR"));
     if (!sr)
         return sim_call_fail(c, "VM_NO_SUSPEND_SR", vm->ref, NULL);
-    vdi = sim_vdi_new(c, sr, (uint64_t)sim_db_int(vm, "memory_static_max"),
-                      NULL);
+    vdi =
+        sim_vdi_new(c, sr, (uint64_t)sim_db_int(vm, "memory_static_max"), NULL);
     if (!vdi)
         return NULL;
     snap = take(c, vm, NULL);

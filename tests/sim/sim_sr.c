@@ -13,7 +13,7 @@
 void sim_sr_setup(struct sim_object *sr, const char *type)
 {
     static const char *const vhd[] = {"lvm", "lvmoiscsi", "lvmohba", "ext",
-                                      "nfs", "smb", "xfs"};
+                                      "nfs", "smb",       "xfs"};
     struct sim_sr *x = sim_mem_new(sizeof(*x));
 
     x->thick = strncmp(type, "lvm", 3) == 0;

@@ -70,9 +70,9 @@ static struct json *disks_json(struct sim_db *db, const struct sim_object *vm)
         json_set_text(j, "vdi", vdi->ref);
         json_set_text(j, "vdi_uuid", sim_db_str(vdi, "uuid"));
         json_set_int(j, "size", sim_db_int(vdi, "virtual_size"));
-        json_set_text(j, "file", sim_vdi_disk(vdi)
-                                     ? sim_disk_path(sim_vdi_disk(vdi))
-                                     : NULL);
+        json_set_text(j, "file",
+                      sim_vdi_disk(vdi) ? sim_disk_path(sim_vdi_disk(vdi))
+                                        : NULL);
         json_append(list, j);
     }
     return list;
@@ -128,9 +128,9 @@ static struct json *vdis_json(struct sim_db *db)
                                    "physical_utilisation is_a_snapshot "
                                    "snapshot_of VBDs other_config sm_config");
 
-        json_set_text(j, "file", sim_vdi_disk(vdi)
-                                     ? sim_disk_path(sim_vdi_disk(vdi))
-                                     : NULL);
+        json_set_text(j, "file",
+                      sim_vdi_disk(vdi) ? sim_disk_path(sim_vdi_disk(vdi))
+                                        : NULL);
         json_append(list, j);
     }
     return list;
@@ -168,19 +168,22 @@ struct json *sim_state_json(struct sim *sim)
             sim_sr_update(&sim->pools[i], sr);
         json_set_text(j, "name", sim->pools[i].name);
         json_set(j, "srs",
-                 list_json(db, "SR", "uuid name_label type content_type shared "
-                                     "physical_size physical_utilisation "
-                                     "virtual_allocation VDIs"));
+                 list_json(db, "SR",
+                           "uuid name_label type content_type shared "
+                           "physical_size physical_utilisation "
+                           "virtual_allocation VDIs"));
         json_set(j, "networks",
                  list_json(db, "network", "uuid name_label bridge VIFs"));
         json_set(j, "vms", vms_json(db));
         json_set(j, "vdis", vdis_json(db));
         json_set(j, "tasks",
-                 list_json(db, "task", "uuid name_label status progress result "
-                                       "error_info current_operations"));
+                 list_json(db, "task",
+                           "uuid name_label status progress result "
+                           "error_info current_operations"));
         json_set(j, "sessions",
-                 list_json(db, "session", "originator auth_user_name "
-                                          "last_active"));
+                 list_json(db, "session",
+                           "originator auth_user_name "
+                           "last_active"));
         sim_db_unlock(db);
         json_append(pools, j);
     }

@@ -19,9 +19,9 @@ struct stream {
     uint64_t first_small; /* of the first block of all; 0: as others */
     uint64_t first_size;  /* what it was; 0: not sent yet */
     bool all_blocks, sha1;
-    int64_t keepalive;    /* after each so many blocks; 0: never */
-    int64_t sent;         /* blocks so far */
-    uint64_t done, all;   /* bytes of disks */
+    int64_t keepalive;  /* after each so many blocks; 0: never */
+    int64_t sent;       /* blocks so far */
+    uint64_t done, all; /* bytes of disks */
     int64_t bad_checksum, bad_data, no_checksum, drop, repeat, bad_header;
 };
 
@@ -43,8 +43,8 @@ static void read_plan(struct stream *s)
     const struct sim_plan *p = s->o->plan;
     int64_t chunk = planned(p, "export_chunk", "bytes", SIM_XVA_CHUNK, 65536);
 
-    s->chunk = chunk > 0 && chunk <= SIM_XVA_CHUNK ? (uint64_t)chunk
-                                                   : SIM_XVA_CHUNK;
+    s->chunk =
+        chunk > 0 && chunk <= SIM_XVA_CHUNK ? (uint64_t)chunk : SIM_XVA_CHUNK;
     s->first_small =
         (uint64_t)planned(p, "export_first_small", "bytes", 0, 65536);
     s->all_blocks = sim_fault_planned(p, "export_all_blocks") != NULL;
@@ -82,8 +82,8 @@ static size_t close_entry(struct stream *s, const char *id, uint64_t number,
         sim_xva_sha1(data, len, sum);
     else
         sim_xva_xxhash(data, len, sum);
-    snprintf(name, sizeof(name), "%s/%08llu.%s", id,
-             (unsigned long long)number, s->sha1 ? "checksum" : "xxhash");
+    snprintf(name, sizeof(name), "%s/%08llu.%s", id, (unsigned long long)number,
+             s->sha1 ? "checksum" : "xxhash");
     sim_xva_header(tail, name, strlen(sum), 0);
     memset(tail + SIM_XVA_BLOCK, 0, SIM_XVA_BLOCK);
     memcpy(tail + SIM_XVA_BLOCK, sum, strlen(sum));
@@ -95,8 +95,7 @@ static bool send_block(struct stream *s, const char *id, uint64_t number,
                        size_t len, bool last)
 {
     uint8_t *data = s->buf + SIM_XVA_BLOCK;
-    size_t n = close_entry(s, id, number, len,
-                           !meant(s, s->no_checksum, last));
+    size_t n = close_entry(s, id, number, len, !meant(s, s->no_checksum, last));
     bool twice = meant(s, s->repeat, last), drop = meant(s, s->drop, last);
     uint8_t *sum = s->buf + n - SIM_XVA_BLOCK;
 
@@ -133,8 +132,7 @@ static bool may_skip(const struct stream *s)
 
 /* Bytes of holes from `at` on that are left out: whole blocks, and neither the
  * first nor the last of the disk. */
-static uint64_t hole_at(const struct stream *s, struct sim_disk *d,
-                        uint64_t at)
+static uint64_t hole_at(const struct stream *s, struct sim_disk *d, uint64_t at)
 {
     uint64_t size = sim_disk_size(d), blocks;
 
@@ -186,8 +184,8 @@ static bool disk_run(struct stream *s, const struct sim_stream_disk *disk,
             len = s->first_small;
         if (len > size - p.at)
             len = size - p.at;
-        if (sim_disk_read(disk->disk, s->buf + SIM_XVA_BLOCK, p.at, len,
-                          err) != ERR_OK ||
+        if (sim_disk_read(disk->disk, s->buf + SIM_XVA_BLOCK, p.at, len, err) !=
+                ERR_OK ||
             !send_or_skip(s, disk, &p, len))
             return false;
         s->done = before + p.at;

@@ -162,8 +162,8 @@ void sim_task_kill_all(struct sim_pool *pool)
 
 static struct sim_value *task_create(struct sim_call *c)
 {
-    struct sim_object *t = sim_task_new(c->pool, sim_call_text(c, 0),
-                                        c->session, c->host->ref);
+    struct sim_object *t =
+        sim_task_new(c->pool, sim_call_text(c, 0), c->session, c->host->ref);
 
     sim_db_set_text(c->db, t, "name_description", sim_call_text(c, 1));
     return sim_value_text(t->ref);
@@ -188,8 +188,8 @@ static struct sim_value *task_cancel(struct sim_call *c)
 
     if (!t)
         return NULL;
-    if (pending(t) && sim_value_has(sim_db_get(t, "allowed_operations"),
-                                    "cancel"))
+    if (pending(t) &&
+        sim_value_has(sim_db_get(t, "allowed_operations"), "cancel"))
         sim_db_map_put(c->db, t, "current_operations", c->session, "cancel");
     return sim_call_void();
 }

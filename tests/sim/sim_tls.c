@@ -172,8 +172,8 @@ static bool policy(SSL_CTX *ctx, const struct sim_host *h)
                ctx, version_of(h->tls_min, TLS1_2_VERSION)) &&
            SSL_CTX_set_max_proto_version(
                ctx, version_of(h->tls_max, TLS1_2_VERSION)) &&
-           SSL_CTX_set_cipher_list(ctx, h->tls_ciphers ? h->tls_ciphers
-                                                       : SUITES) &&
+           SSL_CTX_set_cipher_list(ctx,
+                                   h->tls_ciphers ? h->tls_ciphers : SUITES) &&
            SSL_CTX_set1_groups_list(ctx, GROUPS);
 }
 

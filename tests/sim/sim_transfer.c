@@ -10,8 +10,8 @@
 
 void sim_transfer_where(struct sim_transfer *t, struct sim_where *out)
 {
-    sim_pool_where(t->pool, t->host,
-                   sim_db_find(t->pool->db, NULL, t->about), out);
+    sim_pool_where(t->pool, t->host, sim_db_find(t->pool->db, NULL, t->about),
+                   out);
     out->method = strcmp(t->what, "export") == 0 ? "VM.export" : "VM.import";
 }
 

@@ -15,8 +15,8 @@ struct sim_transfer {
     struct sim_pool *pool;
     const char *what; /* "export", "import": names faults and operations */
     char session[SIM_REF_MAX];
-    bool own_session; /* made for Basic authentication */
-    char task[SIM_REF_MAX]; /* "" until sim_transfer_task() */
+    bool own_session;        /* made for Basic authentication */
+    char task[SIM_REF_MAX];  /* "" until sim_transfer_task() */
     char about[SIM_REF_MAX]; /* the VM or SR; faults look at it */
 };
 

@@ -30,9 +30,9 @@ static void vbd_set_attached(struct sim_db *db, struct sim_object *vbd,
     sim_db_set_bool(db, vbd, "currently_attached", attached);
     sim_db_set_text(db, vbd, "device", name);
     sim_db_set(db, vbd, "allowed_operations",
-               attached ? sim_value_texts("attach", "unplug", "unplug_force",
-                                          NULL)
-                        : sim_value_texts("attach", "plug", NULL));
+               attached
+                   ? sim_value_texts("attach", "unplug", "unplug_force", NULL)
+                   : sim_value_texts("attach", "plug", NULL));
 }
 
 struct sim_object *sim_vbd_new(struct sim_pool *pool, struct sim_object *vm,
@@ -65,8 +65,7 @@ void sim_vbd_random_mac(char out[18])
              b[4]);
 }
 
-struct sim_object *sim_vbd_new_vif(struct sim_pool *pool,
-                                   struct sim_object *vm,
+struct sim_object *sim_vbd_new_vif(struct sim_pool *pool, struct sim_object *vm,
                                    struct sim_object *network,
                                    const char *device, const char *mac)
 {
@@ -199,8 +198,8 @@ static struct sim_value *vbd_plug(struct sim_call *c)
         return NULL;
     vm = sim_db_ref(c->db, vbd, "VM");
     if (!vm || !running(vm))
-        return sim_call_fail(c, "VM_BAD_POWER_STATE",
-                             sim_db_str(vbd, "VM"), "running", "halted", NULL);
+        return sim_call_fail(c, "VM_BAD_POWER_STATE", sim_db_str(vbd, "VM"),
+                             "running", "halted", NULL);
     vbd_set_attached(c->db, vbd, true);
     return sim_call_void();
 }

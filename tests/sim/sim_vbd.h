@@ -16,8 +16,7 @@ struct sim_object *sim_vbd_new(struct sim_pool *pool, struct sim_object *vm,
                                bool bootable);
 
 /* mac NULL: made up and marked so. */
-struct sim_object *sim_vbd_new_vif(struct sim_pool *pool,
-                                   struct sim_object *vm,
+struct sim_object *sim_vbd_new_vif(struct sim_pool *pool, struct sim_object *vm,
                                    struct sim_object *network,
                                    const char *device, const char *mac);
 

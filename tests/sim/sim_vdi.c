@@ -41,8 +41,8 @@ static struct sim_object *record_new(struct sim_pool *pool,
     sim_db_set_int(pool->db, vdi, "virtual_size", (int64_t)size);
     sim_db_set_text(pool->db, vdi, "location", sim_db_str(vdi, "uuid"));
     sim_db_set(pool->db, vdi, "allowed_operations",
-               sim_value_texts("snapshot", "clone", "copy", "destroy",
-                               "resize", "update", "generate_config", NULL));
+               sim_value_texts("snapshot", "clone", "copy", "destroy", "resize",
+                               "update", "generate_config", NULL));
     return vdi;
 }
 
@@ -80,14 +80,14 @@ static void copy_fields(struct sim_db *db, const struct sim_object *of,
                         struct sim_object *to)
 {
     static const char *const fields[] = {
-        "name_label",   "name_description", "type",      "sharable",
-        "read_only",    "other_config",     "tags",      "xenstore_data",
-        "sm_config",    "on_boot",          "allow_caching",
+        "name_label", "name_description", "type",          "sharable",
+        "read_only",  "other_config",     "tags",          "xenstore_data",
+        "sm_config",  "on_boot",          "allow_caching",
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        sim_db_set(db, to, fields[i], sim_value_copy(sim_db_get(of,
-                                                                fields[i])));
+        sim_db_set(db, to, fields[i],
+                   sim_value_copy(sim_db_get(of, fields[i])));
 }
 
 struct sim_object *sim_vdi_snapshot(struct sim_call *c, struct sim_object *of)
@@ -188,9 +188,8 @@ bool sim_vdi_in_use(struct sim_pool *pool, const struct sim_object *vdi)
 
 /* ---- calls ---- */
 
-static const struct sim_value *need(struct sim_call *c,
-                                    const struct sim_value *record,
-                                    const char *field)
+static const struct sim_value *
+need(struct sim_call *c, const struct sim_value *record, const char *field)
 {
     const struct sim_value *v = sim_value_get(record, field);
 
@@ -203,8 +202,9 @@ static const struct sim_value *need(struct sim_call *c,
 static struct sim_value *vdi_create(struct sim_call *c)
 {
     static const char *const optional[] = {
-        "name_label", "name_description", "type",      "sharable", "read_only",
-        "tags",       "xenstore_data",    "sm_config", "other_config",
+        "name_label",    "name_description", "type",
+        "sharable",      "read_only",        "tags",
+        "xenstore_data", "sm_config",        "other_config",
     };
     const struct sim_value *record = sim_value_at(c->args, 0), *v;
     struct sim_object *sr, *vdi;
@@ -220,11 +220,10 @@ static struct sim_value *vdi_create(struct sim_call *c)
                              sim_value_get_str(record, "SR", ""), NULL);
     if (!sim_value_to_int(sim_value_get(record, "virtual_size"), &size) ||
         size <= 0)
-        return sim_call_fail(c, "SR_BACKEND_FAILURE_79", "",
-                             "VDI Invalid size", "", NULL);
+        return sim_call_fail(c, "SR_BACKEND_FAILURE_79", "", "VDI Invalid size",
+                             "", NULL);
     vdi = sim_vdi_new(c, sr, (uint64_t)size, NULL);
-    for (size_t i = 0; vdi && i < sizeof(optional) / sizeof(optional[0]);
-         i++) {
+    for (size_t i = 0; vdi && i < sizeof(optional) / sizeof(optional[0]); i++) {
         int f = sim_class_field(vdi->cls, optional[i]);
 
         v = sim_value_get(record, optional[i]);
@@ -297,8 +296,8 @@ static struct sim_value *vdi_resize(struct sim_call *c)
     sr = sim_db_ref(c->db, vdi, "SR");
     if (!sim_value_to_int(sim_value_at(c->args, 1), &size) ||
         size < sim_db_int(vdi, "virtual_size"))
-        return sim_call_fail(c, "SR_BACKEND_FAILURE_79", "",
-                             "VDI Invalid size", "", NULL);
+        return sim_call_fail(c, "SR_BACKEND_FAILURE_79", "", "VDI Invalid size",
+                             "", NULL);
     size = (int64_t)sim_sr_round(sr, (uint64_t)size);
     if (sim_disk_resize(sim_vdi_disk(vdi), (uint64_t)size, &err) != ERR_OK)
         return sim_call_fail(c, "SR_BACKEND_FAILURE_110", "", err.text, "",

@@ -79,8 +79,8 @@ void sim_vm_set_power(struct sim_pool *pool, struct sim_object *vm,
 
     sim_db_set_text(pool->db, vm, "power_state", state);
     sim_db_set_text(pool->db, vm, "resident_on", on ? host : SIM_NULL_REF);
-    sim_db_set_int(pool->db, vm, "domid", on ? (int64_t)vm->born % 30000 + 1
-                                             : -1);
+    sim_db_set_int(pool->db, vm, "domid",
+                   on ? (int64_t)vm->born % 30000 + 1 : -1);
     sim_vbd_attach_all(pool, vm, on);
     if (metrics && on) {
         sim_db_set(pool->db, metrics, "start_time", sim_value_now());
@@ -201,8 +201,8 @@ static struct sim_object *vm_for(struct sim_call *c, const char *operation,
 static struct sim_value *vm_start(struct sim_call *c)
 {
     bool on = strcmp(c->method, "VM.start_on") == 0;
-    struct sim_object *vm = vm_for(c, on ? "start_on" : "start", "Halted",
-                                   NULL);
+    struct sim_object *vm =
+        vm_for(c, on ? "start_on" : "start", "Halted", NULL);
     struct sim_host *host = NULL;
     bool paused = false;
 
@@ -323,10 +323,9 @@ static int64_t member_int(const struct sim_value *record, const char *key)
 static bool fill(struct sim_call *c, struct sim_object *vm,
                  const struct sim_value *record)
 {
-    static const char *const never[] = {"uuid", "power_state",
-                                        "allowed_operations",
-                                        "current_operations", "metrics",
-                                        "guest_metrics", "is_a_snapshot"};
+    static const char *const never[] = {
+        "uuid",    "power_state",   "allowed_operations", "current_operations",
+        "metrics", "guest_metrics", "is_a_snapshot"};
 
     for (size_t i = 0; i < vm->cls->count; i++) {
         const struct sim_field *f = &vm->cls->fields[i];
@@ -351,15 +350,13 @@ static bool fill(struct sim_call *c, struct sim_object *vm,
 static struct sim_value *vm_create(struct sim_call *c)
 {
     const struct sim_value *record = sim_value_at(c->args, 0);
-    const struct sim_class *cls =
-        sim_class_find(sim_db_schema(c->db), "VM");
+    const struct sim_class *cls = sim_class_find(sim_db_schema(c->db), "VM");
     struct sim_object *vm;
 
     for (size_t i = 0; i < cls->count; i++)
         if (cls->fields[i].required &&
             !sim_value_get(record, cls->fields[i].name))
-            return sim_call_fail(c, "INTERNAL_ERROR",
-                                 "missing field in record",
+            return sim_call_fail(c, "INTERNAL_ERROR", "missing field in record",
                                  cls->fields[i].name, NULL);
     if (!memory_fine(member_int(record, "memory_static_min"),
                      member_int(record, "memory_static_max"),
@@ -429,8 +426,8 @@ static struct sim_value *vm_block(struct sim_call *c)
     if (strcmp(c->method, "VM.remove_from_blocked_operations") == 0) {
         sim_db_map_drop(c->db, vm, "blocked_operations", key);
     } else if (sim_value_get(sim_db_get(vm, "blocked_operations"), key)) {
-        return sim_call_fail(c, "MAP_DUPLICATE_KEY", "VM",
-                             "blocked_operations", vm->ref, key, NULL);
+        return sim_call_fail(c, "MAP_DUPLICATE_KEY", "VM", "blocked_operations",
+                             vm->ref, key, NULL);
     } else {
         sim_db_map_put(c->db, vm, "blocked_operations", key,
                        sim_call_text(c, 2));

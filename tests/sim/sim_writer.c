@@ -56,8 +56,8 @@ static void *writer_thread(void *arg)
         dice ^= dice >> 7;
         dice ^= dice << 17;
         block = w->first + (w->linear ? next++ : dice) % w->blocks;
-        if (sim_fill_blocks(w->disk, &how, block, 1,
-                            w->stats.generation + 1, &err) != ERR_OK)
+        if (sim_fill_blocks(w->disk, &how, block, 1, w->stats.generation + 1,
+                            &err) != ERR_OK)
             break;
         w->stats.generation++;
         w->stats.written++;
@@ -92,8 +92,8 @@ enum err_code sim_writer_start(struct sim_pool *pool, const char *vm_ref,
     all = sim_disk_size(w->disk) / SIM_FILL_BLOCK;
     w->first = (uint64_t)json_int(json_get(how, "first"), 0);
     w->blocks = (uint64_t)json_int(json_get(how, "blocks"), (int64_t)all);
-    w->linear = strcmp(json_text(json_get(how, "order"), "random"),
-                       "linear") == 0;
+    w->linear =
+        strcmp(json_text(json_get(how, "order"), "random"), "linear") == 0;
     w->stats.generation = 1;
     if (sim_config_size(json_get(how, "rate"), MIB, "rate", &w->rate, err) !=
             ERR_OK ||

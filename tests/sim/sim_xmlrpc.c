@@ -368,8 +368,8 @@ static struct sim_value *make_typed(const char *type, char *text)
 static struct sim_value *read_typed(struct reader *r)
 {
     static const char *const scalars[] = {
-        "string", "int", "i4", "i8", "boolean", "double", "dateTime.iso8601",
-        "base64",
+        "string",           "int",    "i4", "i8", "boolean", "double",
+        "dateTime.iso8601", "base64",
     };
     bool empty;
 
@@ -382,8 +382,8 @@ static struct sim_value *read_typed(struct reader *r)
     for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++) {
         if (!open_tag(r, scalars[i], &empty))
             continue;
-        return make_typed(scalars[i], empty ? sim_mem_dup("")
-                                            : read_text(r, scalars[i]));
+        return make_typed(scalars[i],
+                          empty ? sim_mem_dup("") : read_text(r, scalars[i]));
     }
     return NULL;
 }

@@ -18,8 +18,8 @@ static unsigned header_sum(const uint8_t *h)
     return sum;
 }
 
-void sim_xva_header(uint8_t out[SIM_XVA_BLOCK], const char *name,
-                    uint64_t size, uint64_t mtime)
+void sim_xva_header(uint8_t out[SIM_XVA_BLOCK], const char *name, uint64_t size,
+                    uint64_t mtime)
 {
     char *h = (char *)out;
 

@@ -14,8 +14,8 @@
 #define SIM_XVA_CHUNK (1u << 20)
 
 /* An old header, V7: no magic. */
-void sim_xva_header(uint8_t out[SIM_XVA_BLOCK], const char *name,
-                    uint64_t size, uint64_t mtime);
+void sim_xva_header(uint8_t out[SIM_XVA_BLOCK], const char *name, uint64_t size,
+                    uint64_t mtime);
 
 struct sim_xva_entry {
     char name[260];
