@@ -5,12 +5,14 @@
  *   [catalog's row] -> certificates of the given hosts -> login, where one of
  *   them is trusted -> members -> their certificates -> [into the catalog]
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/pools_entry.h"
 #include "xenapi/xenapi_inventory.h"
 #include "xenapi/xenapi_probe.h"
+#include "xenapi/xenapi_route.h"
 
 struct look; /* at one host */
 
@@ -225,20 +227,37 @@ static void on_seen(void *ctx, const struct err *err, const uint8_t *sha256)
     all_looked(l->p);
 }
 
+/* A host's address with the port that was typed with the pool's, if any: all
+ * hosts of a pool listen on one. */
+static void target_of(const struct probing *p, const struct look *l, char *out,
+                      size_t size)
+{
+    char host[XENAPI_ROUTE_HOST];
+    unsigned port = 0;
+
+    snprintf(out, size, "%s", l->address);
+    if (xenapi_route_split(l->address, host, &port) && !port && p->count &&
+        xenapi_route_split(p->looks[0]->address, host, &port) && port)
+        snprintf(out, size, "%s%s%s:%u", strchr(l->address, ':') ? "[" : "",
+                 l->address, strchr(l->address, ':') ? "]" : "", port);
+}
+
 static void look_all(struct probing *p, size_t from)
 {
     p->left = 1;
     for (size_t i = from; i < p->count; i++) {
         struct look *l = p->looks[i];
+        char target[XENAPI_ROUTE_HOST + 16];
         const struct xenapi_probe_opts o = {
             .client = p->engine->client,
-            .host = l->address,
+            .host = target,
             .connect = l->dial,
             .timeout_ms = p->engine->config->pool_connect_ms,
             .done = on_seen,
             .ctx = l,
         };
 
+        target_of(p, l, target, sizeof(target));
         if (xenapi_probe_start(&o, NULL, &l->err) == ERR_OK)
             p->left++;
     }
@@ -268,9 +287,13 @@ static struct look *look_add(struct probing *p, const char *address)
 
 static struct look *look_of(struct probing *p, const struct xenapi_host *h)
 {
+    char host[XENAPI_ROUTE_HOST];
+    unsigned port;
+
     for (size_t i = 0; i < p->count; i++)
         if ((p->looks[i]->uuid && strcmp(p->looks[i]->uuid, h->uuid) == 0) ||
-            strcmp(p->looks[i]->address, h->address) == 0)
+            (xenapi_route_split(p->looks[i]->address, host, &port) &&
+             strcmp(host, h->address) == 0))
             return p->looks[i];
     return NULL;
 }
