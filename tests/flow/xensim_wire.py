@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """xensim's answers, byte for byte: calls, events, tasks, limits, records."""
+import base64
 import hashlib
+import http.client
 import json
 import re
 import socket
 import ssl
 import threading
 import time
+import urllib.parse
 import xmlrpc.client
 
 import simlib
+import xvalib
 
 POOLS = [{
     "name": "paris", "description": 'a <b> & "c"',
@@ -23,8 +27,15 @@ POOLS = [{
                                       {"size": 3000001, "fill": "random"}],
              "nics": [{}], "cds": 1, "tags": ["gold"], "vtpm": "state"},
             {"name": "fat", "power_state": "Halted",
-             "disks": [{"size": "40 MiB", "sr": "thick"}]}],
-}, {"name": "lyon", "ca": True}]
+             "disks": [{"size": "40 MiB", "sr": "thick"}]},
+            {"name": "busy", "disks": [{"size": "4 MiB", "writer":
+                                        {"rate": 0, "order": "linear"}}]}],
+}, {"name": "lyon", "ca": True, "zstd": False, "redirect_port": False,
+    "hosts": [{"name": "lyon-1"}, {"name": "lyon-2"}],
+    "srs": [{"name": "far", "host": "lyon-2"}],
+    "vms": [{"name": "cold", "power_state": "Suspended",
+             "disks": [{"size": "1 MiB", "fill": "random"},
+                       {"size": "1 MiB", "fill": "marked"}]}]}]
 
 checks = simlib.Checks()
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -443,6 +454,76 @@ def storage(sim):
         xapi, "VIF.create", dict(vif, MAC="xx"))[0], "MAC_INVALID")
 
 
+def transfers(sim):
+    xapi = sim.login("lyon", host=0)
+    vm = xapi.vm("cold")
+    uuid = xapi("VM.get_uuid", vm)
+    one, two = (h["address"] for h in sim.pool("lyon")["hosts"])
+    status, headers, _ = xapi.raw("GET", "/export?ref=%s&session_id=%s" % (
+        vm, xapi.session))
+    checks.check("a host that does not see the disks sends one on",
+                 status == 302 and headers["Location"].startswith(
+                     "https://%s/export?ref=" % two), headers)
+    far = sim.pool("lyon")["hosts"][1]["http_url"]
+
+    def get(path, headers=None):
+        address = far.split("//")[1]
+        c = http.client.HTTPConnection(address, timeout=60)
+        try:
+            c.request("GET", path, headers=headers or {})
+            answer = c.getresponse()
+            return answer, answer.read()
+        finally:
+            c.close()
+    answer, body = get("/export/?use_compression=zstd", {
+        "Cookie": "session_id=%s; uuid=%s" % (
+            urllib.parse.quote(xapi.session), uuid)})
+    checks.check("parameters may be cookies", answer.status == 200 and
+                 answer.version == 10 and answer.getheader("Server") ==
+                 "xapi/25.33" and answer.getheader("Content-Length") is None)
+    xva = xvalib.Xva(body)
+    checks.check("a host without zstd sends plain bytes",
+                 body.startswith(b"ova.xml\0"))
+    checks.same("a suspended VM is exported as halted", xva.objects("VM")[0][
+        "snapshot"]["power_state"], "Halted")
+    order = [o["class"] for o in xva.ova["objects"]]
+    checks.same("objects come by class", order, sorted(order, key=[
+        "host", "VM", "VM_metrics", "VM_guest_metrics", "VBD", "VIF",
+        "network", "VDI", "SR", "VTPM"].index))
+    basic = {"Authorization": "Basic " +
+             base64.b64encode(b"root:secret").decode()}
+    answer, body = get("/export?preserve_power_state=true&uuid=" + uuid, basic)
+    checks.check("Basic authentication does", answer.status == 200 and
+                 xvalib.Xva(body).objects("VM")[0]["snapshot"][
+                     "power_state"] == "Suspended")
+    checks.check("and leaves no session", not [
+        x for x in sim.state("lyon")["sessions"] if x["originator"] == "http"])
+    checks.same("an unknown uuid is 500", get(
+        "/export?uuid=x&session_id=" + xapi.session)[1].split(b"</h1>")[-1],
+        b"UUID_INVALID: [ VM; x ]</body></html>")
+    checks.same("no credentials are 401", get("/export?uuid=" + uuid)[
+        0].status, 401)
+    paris = sim.login()
+    status, _, body, task = paris.export(paris.vm("web"))
+    checks.check("a running VM is 500", status == 500 and
+                 b"VM_BAD_POWER_STATE" in body and
+                 task["error_info"][0] == "VM_BAD_POWER_STATE", body)
+    for user, wanted in (("reader", 403), ("keeper", 200)):
+        some = sim.login(user=user, password="pw")
+        status, _, _, task = some.export(paris.vm("fat"))
+        checks.same("a %s gets %d" % (user, wanted), status, wanted)
+
+
+def guests(sim):
+    uuid = sim.vm("busy")["uuid"]
+    stats = sim.do("writer/stop", vm="busy")
+    marks = [simlib.read_mark(sim.disk(vm="busy", offset=i * 4096,
+                                       length=4096)) for i in range(8)]
+    checks.check("a guest writes from the start", stats["written"] > 8 and all(
+        m and m[:3] == (uuid, 0, i) and 2 <= m[3] <= stats["generation"]
+        for i, m in enumerate(marks)), marks)
+
+
 def hosts(sim):
     one, two = sim.pool()["hosts"]
     ctx = ssl._create_unverified_context()
@@ -498,7 +579,7 @@ def counters(sim):
 def main():
     with simlib.Sim(POOLS) as sim:
         for test in (xml_rpc, json_rpc, limits, calls, events, tasks,
-                     snapshots, storage, hosts, counters):
+                     snapshots, storage, transfers, guests, hosts, counters):
             checks.run(test.__name__, test, sim)
         checks.same("it ends by SIGTERM with 0", sim.stop(), 0)
     checks.finish()
