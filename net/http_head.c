@@ -80,7 +80,7 @@ static enum http_head_result take_header(struct http_head *h, const char *line,
 {
     const char *colon = memchr(line, ':', len);
     const char *value;
-    size_t name_len, value_len;
+    size_t name_len, value_len, before;
 
     if (!colon || colon == line)
         return HTTP_HEAD_BAD;
@@ -100,12 +100,15 @@ static enum http_head_result take_header(struct http_head *h, const char *line,
         value_len--;
     if (memchr(value, '\0', value_len))
         return HTTP_HEAD_BAD;
+    before = h->text.len;
     buf_add(&h->text, line, name_len);
     buf_add_u8(&h->text, 0);
     buf_add(&h->text, value, value_len);
     buf_add_u8(&h->text, 0);
-    if (buf_failed(&h->text))
+    if (buf_failed(&h->text)) {
+        h->text.len = before; /* whole pairs only: they are looked through */
         return HTTP_HEAD_NOMEM;
+    }
     if (name_len == 14 && strncasecmp(line, "content-length", 14) == 0)
         return take_length(h, value, value_len);
     if (name_len == 17 && strncasecmp(line, "transfer-encoding", 17) == 0)

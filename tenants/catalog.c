@@ -11,6 +11,7 @@
 
 #include <sqlite3.h>
 
+#include "base/log.h"
 #include "tenants/catalog_db.h"
 
 /* Up to here the check at the start reads indexes too. */
@@ -159,6 +160,21 @@ static enum err_code catalog_check_key(struct catalog *c, const char *path,
     return rc;
 }
 
+/* Whoever was making a vault died over it, and its recovery key was never told:
+ * it cannot be used. */
+static enum err_code catalog_drop_unfinished(struct catalog *c,
+                                             struct err *err)
+{
+    enum err_code rc = catalog_db_exec(c, err,
+                                       "DELETE FROM vault WHERE state = 0",
+                                       "");
+
+    if (rc == ERR_OK && catalog_db_changes(c) > 0)
+        log_event(LOG_WARN, "vaults_unfinished_dropped",
+                  log_i64("count", catalog_db_changes(c)), LOG_END);
+    return rc;
+}
+
 enum err_code catalog_open(const struct catalog_opts *opts,
                            struct catalog **out, struct err *err)
 {
@@ -183,6 +199,8 @@ enum err_code catalog_open(const struct catalog_opts *opts,
                                     catalog_schema_newest(), err);
     if (rc == ERR_OK)
         rc = catalog_check_key(c, opts->path, err);
+    if (rc == ERR_OK)
+        rc = catalog_drop_unfinished(c, err);
     if (rc == ERR_OK)
         *out = c;
     else

@@ -7,7 +7,8 @@
  * vault and its writer state are sealed under the gateway key; the catalog does
  * not look into them.
  *
- *   creating -> ready           (a new vault; a failure removes the row)
+ *   creating -> ready           (a new vault; a failure removes the row, and so
+ *                                does opening the catalog after a crash)
  *   creating -> waiting -> ready  (an existing one, whose keys must first be
  *                                granted to this gateway's public key)
  */

@@ -56,7 +56,8 @@ static const char *doc_of(const struct api_rig *r, const char *what)
 static struct api_rig_owed *owe(struct api_rig *r, const char *what, void *ctx,
                                 void (*fire)(struct timer *t))
 {
-    struct api_rig_owed *o = calloc(1, sizeof(*o));
+    /* cmocka's memory: a test that makes ours fail does not mean this. */
+    struct api_rig_owed *o = test_calloc(1, sizeof(*o));
     const char *doc = doc_of(r, what);
     size_t at = strlen(r->asked);
     struct err err;
@@ -66,8 +67,9 @@ static struct api_rig_owed *owe(struct api_rig *r, const char *what, void *ctx,
     o->rig = r;
     o->ctx = ctx;
     o->err = r->err;
-    if (doc && r->err.code == ERR_OK)
-        assert_int_equal(json_parse(doc, strlen(doc), &o->doc, &err), ERR_OK);
+    if (doc && r->err.code == ERR_OK &&
+        json_parse(doc, strlen(doc), &o->doc, &err) != ERR_OK)
+        o->err = err;
     r->owed++;
     timer_start(r->net.loop, &o->timer, r->delay_ms, fire);
     return o;
@@ -76,9 +78,7 @@ static struct api_rig_owed *owe(struct api_rig *r, const char *what, void *ctx,
 static void owed_free(struct api_rig_owed *o)
 {
     o->rig->owed--;
-    for (size_t i = 0; i < BYTES_COUNT(o->texts); i++)
-        free(o->texts[i]);
-    free(o);
+    test_free(o);
 }
 
 static void on_json(struct timer *t)
@@ -144,10 +144,10 @@ static void do_job_start(void *ctx, const struct api_job_spec *spec,
     o->doc = NULL;
     snprintf(r->params, sizeof(r->params), "%s", spec->params);
     r->asked_id = spec->vault_id;
-    o->texts[0] = strdup(spec->vm_uuid);
-    o->texts[1] = strdup(spec->vm_name);
-    o->texts[2] = strdup(spec->point);
-    o->texts[3] = strdup(spec->params);
+    snprintf(o->texts[0], sizeof(o->texts[0]), "%s", spec->vm_uuid);
+    snprintf(o->texts[1], sizeof(o->texts[1]), "%s", spec->vm_name);
+    snprintf(o->texts[2], sizeof(o->texts[2]), "%s", spec->point);
+    snprintf(o->texts[3], sizeof(o->texts[3]), "%s", spec->params);
     o->job = (struct catalog_job){.kind = spec->kind,
                                   .tenant_id = spec->tenant_id,
                                   .pool_id = spec->pool_id,

@@ -32,8 +32,7 @@ struct api_rig_owed {
     char job_id[CATALOG_JOB_ID];
     struct catalog_call ask; /* a job is added on the lane */
     struct catalog_job job;
-    char *texts[4];
-    struct api_rig_owed *next;
+    char texts[4][512];
 };
 
 struct api_rig {

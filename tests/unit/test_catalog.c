@@ -112,6 +112,28 @@ static void a_killed_process_loses_nothing_committed(void **state)
                      ERR_NOT_FOUND);
 }
 
+static void a_vault_whose_making_was_interrupted_is_gone(void **state)
+{
+    struct place *p = *state;
+    struct catalog_vault v;
+    int64_t made;
+
+    assert_ok(&p->f, fixture_open(&p->f, p->path));
+    fixture_tenant(&p->f, "acme");
+    fixture_vault(&p->f, "acme", "half");
+    made = fixture_vault(&p->f, "acme", "whole");
+    assert_ok(&p->f,
+              catalog_vault_set_state(p->f.c, made, CATALOG_VAULT_WAITING,
+                                      "a6cf46c72f1025063ca57acc80feee45", "",
+                                      &p->f.err));
+    place_close(p);
+    assert_ok(&p->f, fixture_open(&p->f, p->path));
+    assert_int_equal(catalog_vault_get(p->f.c, 0, "half", &v, &p->f.err),
+                     ERR_NOT_FOUND);
+    assert_ok(&p->f, catalog_vault_get(p->f.c, 0, "whole", &v, &p->f.err));
+    catalog_vault_fini(&v);
+}
+
 static void a_second_process_is_refused(void **state)
 {
     struct place *p = *state;
@@ -269,6 +291,7 @@ int main(void)
                                                   place_teardown)
         ROW(what_was_written_is_there_after_reopening),
         ROW(a_killed_process_loses_nothing_committed),
+        ROW(a_vault_whose_making_was_interrupted_is_gone),
         ROW(a_second_process_is_refused),
         ROW(another_gateway_key_is_refused),
         ROW(a_file_that_is_no_database_is_refused),

@@ -346,7 +346,6 @@ static void an_existing_vault_says_what_to_do_next(void **state)
 /* Ends the only unfinished job after a while, as the test says. */
 struct ending {
     struct catalog_job_end end;
-    const char *result;
     char seen[CATALOG_JOB_ID];
     bool started;
 };
