@@ -13,6 +13,8 @@
 #define ASAN_UNPOISON_MEMORY_REGION(addr, size) ((void)(addr), (void)(size))
 #endif
 
+#define HUGE_PAGE ((size_t)2 << 20)
+
 struct slab_room {
     size_t size;
     size_t mapped_size; /* size in whole pages */
@@ -73,6 +75,8 @@ static struct slab *map(struct slab_room *room)
         return NULL;
     }
     madvise(data, room->mapped_size, MADV_DONTDUMP); /* customers' data */
+    if (room->mapped_size >= HUGE_PAGE) /* touched from end to end anyway */
+        madvise(data, room->mapped_size, MADV_HUGEPAGE);
     slab->data = data;
     slab->size = room->size;
     slab->room = room;

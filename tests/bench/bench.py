@@ -102,23 +102,27 @@ def tell_full(report, rounds, cores):
     for kind in KINDS:
         for store in STORES:
             name = "full_%s_%s" % (kind, store)
-            flows = [r[name]["flow"] for r in rounds if name in r]
+            flows = [r[name]["flow"] for r in rounds
+                     if name in r and r[name]["flow"]]
             if not flows:
                 continue
             report.add("throughput_%s_%s" % (kind, store), statistics.median(
                 f["read_bytes"] / f["wall_s"] / MIB for f in flows), "MiB/s",
                 None, {"rounds": flows})
-    busy = [(sum(r["full_real_http"]["flow"]["cpu_s"].values()),
-             cores * r["full_real_http"]["flow"]["wall_s"],
-             r["full_real_http"]["flow"])
-            for r in rounds if "full_real_http" in r]
-    if not busy:
+    flows = [r["full_real_http"]["flow"] for r in rounds
+             if r.get("full_real_http", {}).get("flow")]
+    if not flows:
         report.missing("cores_busy", "no round of it succeeded")
         return
-    report.add("cores_busy", statistics.median(a / b for a, b, _ in busy),
-               "of cores", 0.85, {"cores": cores,
-                                  "rounds": [raw for _, _, raw in busy]},
-               least=True)
+    raw = {"cores": cores, "rounds": flows}
+    report.add("cores_busy", statistics.median(
+        sum(f["cpu_s"].values()) / (cores * f["wall_s"]) for f in flows),
+        "of cores", 0.85, raw, least=True)
+    # What others on the machine take cannot be used.
+    report.add("cores_busy_of_left", statistics.median(
+        sum(f["cpu_s"].values()) /
+        (cores * f["wall_s"] - f["machine_cpu_s"] + sum(f["cpu_s"].values()))
+        for f in flows), "of cores", None, raw)
 
 
 def tell_size(report, rounds):

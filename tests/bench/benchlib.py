@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -82,21 +83,24 @@ class Sampler(threading.Thread):
                              {n: cpu(p) for n, p in self.pids.items()}))
 
     def run(self):
-        self.sample()
-        while not self.end.wait(0.03):
+        try:
             self.sample()
-        self.sample()
+            while not self.end.wait(0.03):
+                self.sample()
+            self.sample()
+        except OSError:
+            pass  # a process has ended, which others will notice
 
     def finish(self):
-        """Counters of the time in which data flowed."""
+        """Counters of the time in which data flowed; None: it did not."""
         self.end.set()
         self.join()
-        s = self.samples
+        s = self.samples or [(0, 0, 0, {})]
         first = next((i for i, x in enumerate(s)
                       if x[1] > s[0][1] + 2 * MIB), None)
         last = next((i for i, x in enumerate(s) if x[1] == s[-1][1]), None)
         if first is None or last <= first:
-            raise Unmeasured("no data flowed")
+            return None
         a, b = s[first], s[last]
         return {"wall_s": b[0] - a[0], "read_bytes": b[1] - a[1],
                 "machine_cpu_s": b[2] - a[2],
@@ -160,15 +164,20 @@ class Sink:
 
     def stats(self):
         """Requests by kind, bytes, as the sink counted them."""
-        import ssl
         where = self.url.split("//")[1]
         c = http.client.HTTPConnection(where) if self.scheme == "http" else \
             http.client.HTTPSConnection(
                 where, context=ssl._create_unverified_context())
-        c.request("GET", "/_stats")
-        answer = json.loads(c.getresponse().read())
-        c.close()
-        return answer
+        try:
+            c.request("GET", "/_stats")
+            return json.loads(c.getresponse().read())
+        except (OSError, http.client.HTTPException) as e:
+            raise Unmeasured("s3sink, %s: %s" % (
+                "which ended with %s" % self.process.returncode
+                if self.process.poll() is not None else "which runs",
+                e)) from e
+        finally:
+            c.close()
 
     def stop(self):
         stop(self.process)

@@ -85,12 +85,12 @@ class Round:
 
     def backup(self, kind, store):
         sampler = benchlib.Sampler(self.pids(store), self.sim.pid)
-        with self.counted(store) as raw:
-            job = self.gateway.backup("p/%s-%s" % (kind, store))[0]
         try:
-            raw["flow"] = sampler.finish()
-        except benchlib.Unmeasured:
-            raw["flow"] = None
+            with self.counted(store) as raw:
+                job = self.gateway.backup("p/%s-%s" % (kind, store))[0]
+        finally:
+            flow = sampler.finish()
+        raw["flow"] = flow
         raw["result"] = job["result"]
         return raw
 
