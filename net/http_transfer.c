@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <linux/sockios.h>
 
@@ -503,6 +504,17 @@ static bool refusal_is_whole(const struct http_transfer *t, CURLcode result)
            (result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR);
 }
 
+/* Given up in the middle of a body that the other side does not read: behind
+ * what it did not take a normal end would not reach it either, so it would go
+ * on waiting. A reset does. */
+static void reset_connection(const struct http_transfer *t)
+{
+    const struct linger now = {.l_onoff = 1};
+
+    if (t->state == TRANSFER_SENDING && t->fd >= 0)
+        setsockopt(t->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
 void http_transfer_settle(struct http_transfer *t, CURLcode result)
 {
     curl_off_t sent = 0;
@@ -516,6 +528,8 @@ void http_transfer_settle(struct http_transfer *t, CURLcode result)
         fail_curl(t, result);
     else if (t->err.code == ERR_OK && !t->head.whole)
         fail(t, ERR_IO, 0, "the connection ended inside the answer's head");
+    if (t->err.code == ERR_CANCELLED || t->err.code == ERR_TIMEOUT)
+        reset_connection(t);
     timer_stop(&t->deadline);
     t->state = TRANSFER_ENDED;
 }

@@ -54,8 +54,8 @@ void pool_rig_opts(struct pool_rig *r, struct pool_rig_opts *o)
     for (size_t i = 0; i < json_count(hosts); i++) {
         o->peers[i].uuid = sim_host(&r->sim, 0, i, "uuid");
         o->peers[i].address = sim_host(&r->sim, 0, i, "address");
-        assert_true(http_trust_parse_pin(
-            sim_host(&r->sim, 0, i, "fingerprint"), sha256));
+        assert_true(http_trust_parse_pin(sim_host(&r->sim, 0, i, "fingerprint"),
+                                         sha256));
         assert_int_equal(http_trust_pin(sha256, &o->peers[i].trust, &err),
                          ERR_OK);
     }
@@ -69,18 +69,19 @@ void pool_rig_opts(struct pool_rig *r, struct pool_rig_opts *o)
         .password = "secret",
         .peers = o->peers,
         .peer_count = json_count(hosts),
-        .timing = {
-            .connect = 3000,
-            .answer = 5000,
-            .booting = 600,
-            .retry = 30,
-            .event = 1000,
-            .poll = 10000,
-            .verdict = 3000,
-            .import_verdict = 10000,
-            .first_byte = 2000,
-            .stall = 1000,
-        },
+        .timing =
+            {
+                .connect = 3000,
+                .answer = 5000,
+                .booting = 600,
+                .retry = 30,
+                .event = 1000,
+                .poll = 10000,
+                .verdict = 3000,
+                .import_verdict = 10000,
+                .first_byte = 2000,
+                .stall = 1000,
+            },
     };
 }
 
@@ -248,8 +249,7 @@ void pool_rig_inventory(struct pool_rig *r, struct pool_rig_end *e,
 
 const char *pool_rig_vm(const struct pool_rig *r, const char *name)
 {
-    return json_text(json_get(json_get(sim_pool(&r->sim, 0), "vms"), name),
-                     "");
+    return json_text(json_get(json_get(sim_pool(&r->sim, 0), "vms"), name), "");
 }
 
 char *pool_rig_ref(struct pool_rig *r, const char *name)

@@ -73,14 +73,16 @@ void sim_start(struct sim *s, const char *pools)
     snprintf(path, sizeof(path), "%s/pools.json", s->dir);
     f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, "{\"state_dir\": \"%s/state\", \"time_scale\": 0, "
-               "\"pools\": %s}",
+    fprintf(f,
+            "{\"state_dir\": \"%s/state\", \"time_scale\": 0, "
+            "\"pools\": %s}",
             s->dir, pools);
     assert_int_equal(fclose(f), 0);
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     s->pid = fork();
     if (s->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* not longer than a test that fails */
+        prctl(PR_SET_PDEATHSIG,
+              SIGKILL); /* not longer than a test that fails */
         dup2(out[1], 1);
         execl(CAIRN_XENSIM, "xensim", path, (char *)NULL);
         _exit(127);
@@ -222,17 +224,17 @@ const char *sim_host(const struct sim *s, size_t p, size_t h, const char *key)
 
 int64_t sim_host_port(const struct sim *s, size_t p, size_t h)
 {
-    return json_int(json_get(json_at(json_get(sim_pool(s, p), "hosts"), h),
-                             "https_port"),
-                    0);
+    return json_int(
+        json_get(json_at(json_get(sim_pool(s, p), "hosts"), h), "https_port"),
+        0);
 }
 
 static int64_t count_in(struct sim *s, const char *under, const char *name)
 {
     struct json *j = sim_call(s, "/sim/counters", NULL);
     const struct json *pool = json_at(json_get(j, "pools"), 0);
-    int64_t n = json_int(
-        json_get(under ? json_get(pool, under) : pool, name), 0);
+    int64_t n =
+        json_int(json_get(under ? json_get(pool, under) : pool, name), 0);
 
     json_free(j);
     return n;

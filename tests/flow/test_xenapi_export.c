@@ -22,7 +22,8 @@
 #define DISKS 3
 
 static const char pools[] =
-    "[{\"name\": \"paris\", \"hosts\": [{\"name\": \"p1\"}, {\"name\": \"p2\"}],"
+    "[{\"name\": \"paris\", \"hosts\": [{\"name\": \"p1\"}, {\"name\": "
+    "\"p2\"}],"
     "  \"srs\": [{\"name\": \"fast\", \"shared\": true}],"
     "  \"vms\": [{\"name\": \"cold\", \"power_state\": \"Halted\", \"disks\": ["
     "     {\"size\": \"12 MiB\", \"fill\": \"marked\", \"used\": \"5 MiB\"},"
@@ -194,8 +195,7 @@ static void report(struct pipe *p)
     struct err err = {0};
 
     p->transferring = false;
-    if (p->stream.code == ERR_OK &&
-        xva_read_finish(p->reader, &err) != ERR_OK)
+    if (p->stream.code == ERR_OK && xva_read_finish(p->reader, &err) != ERR_OK)
         p->stream = err;
     xenapi_export_streamed(p->export, &p->stream);
 }

@@ -142,8 +142,8 @@ static void a_thick_sr_without_room_is_seen_beforehand(void **state)
     pool_rig_inventory(&rig, &e, pool_rig_vm(&rig, "web"));
     assert_int_equal(e.err.code, ERR_OK);
     assert_int_equal(e.inventory->vm_count, 1);
-    assert_int_equal(
-        xenapi_inventory_snapshot_room(&e.inventory->vms[0], &err), ERR_QUOTA);
+    assert_int_equal(xenapi_inventory_snapshot_room(&e.inventory->vms[0], &err),
+                     ERR_QUOTA);
     assert_non_null(strstr(err.text, "SR thick is of type lvm"));
     assert_non_null(strstr(err.text, "80.0 MiB needed"));
     pool_rig_end_fini(&e);
@@ -199,7 +199,8 @@ static void a_member_sends_us_to_the_coordinator(void **state)
 
     (void)state;
     pool_rig_opts(&rig, &o);
-    snprintf(o.host, sizeof(o.host), "%s:%d", sim_host(&rig.sim, 0, 1, "address"),
+    snprintf(o.host, sizeof(o.host), "%s:%d",
+             sim_host(&rig.sim, 0, 1, "address"),
              (int)sim_host_port(&rig.sim, 0, 1));
     pool_rig_session(&rig, &o);
     pool_rig_opts_fini(&o);
@@ -213,8 +214,9 @@ static void hosts_that_name_each_other_end_in_an_error(void **state)
     struct pool_rig_end e;
 
     (void)state;
-    sim_fault(&rig.sim, "{\"name\": \"host_is_slave\", \"count\": 0, "
-                        "\"address\": \"%s\"}",
+    sim_fault(&rig.sim,
+              "{\"name\": \"host_is_slave\", \"count\": 0, "
+              "\"address\": \"%s\"}",
               sim_host(&rig.sim, 0, 1, "address"));
     get_name(&e);
     assert_int_equal(e.err.code, ERR_PROTOCOL);
@@ -230,8 +232,7 @@ static void a_lost_session_is_replaced_once(void **state)
     expect_name();
     sim_do(&rig.sim, "/sim/sessions/expire", "{\"pool\": \"paris\"}");
     expect_name();
-    assert_int_equal(sim_rpc_count(&rig.sim, "session.login_with_password"),
-                     2);
+    assert_int_equal(sim_rpc_count(&rig.sim, "session.login_with_password"), 2);
     /* and not for ever */
     sim_fault(&rig.sim, "{\"name\": \"session_invalid\", \"count\": 0, "
                         "\"method\": \"VM.get_by_uuid\"}");
@@ -400,10 +401,8 @@ static void a_probe_shows_the_certificate_and_sends_nothing(void **state)
 {
     struct seen seen = {0};
     char host[64];
-    struct xenapi_probe_opts o = {.client = rig.client,
-                                  .host = host,
-                                  .done = on_probed,
-                                  .ctx = &seen};
+    struct xenapi_probe_opts o = {
+        .client = rig.client, .host = host, .done = on_probed, .ctx = &seen};
     struct err err = {0};
 
     (void)state;
@@ -441,8 +440,8 @@ static void what_only_reads_is_asked_again(void **state)
                         "\"method\": \"VM.add_tags\"}");
     char *ref = pool_rig_ref(&rig, "web");
 
-    pool_rig_call(&rig, &e, "VM.add_tags",
-                  xenapi_call_params("ss", ref, "new"), false);
+    pool_rig_call(&rig, &e, "VM.add_tags", xenapi_call_params("ss", ref, "new"),
+                  false);
     assert_int_equal(e.err.code, ERR_IO);
     assert_int_equal(sim_rpc_count(&rig.sim, "VM.add_tags"), 1);
     pool_rig_end_fini(&e);
@@ -497,9 +496,8 @@ static void a_crowd_of_calls_is_served(void **state)
 static void closing_ends_what_is_under_way(void **state)
 {
     struct pool_rig_end call, inventory, task;
-    struct xenapi_call_opts o = {.method = "VM.get_by_uuid",
-                                 .done = pool_rig_on_call,
-                                 .ctx = &call};
+    struct xenapi_call_opts o = {
+        .method = "VM.get_by_uuid", .done = pool_rig_on_call, .ctx = &call};
     const struct xenapi_inventory_opts io = {.done = pool_rig_on_inventory,
                                              .ctx = &inventory};
     struct err err = {0};
@@ -507,7 +505,8 @@ static void closing_ends_what_is_under_way(void **state)
 
     (void)state;
     expect_name();
-    sim_fault(&rig.sim, "{\"name\": \"rpc_delay\", \"ms\": 20000, \"count\": 0}");
+    sim_fault(&rig.sim,
+              "{\"name\": \"rpc_delay\", \"ms\": 20000, \"count\": 0}");
     pool_rig_end_init(&rig, &call);
     pool_rig_end_init(&rig, &inventory);
     pool_rig_end_init(&rig, &task);
@@ -535,9 +534,8 @@ static void closing_ends_what_is_under_way(void **state)
 static void a_cancelled_call_says_so(void **state)
 {
     struct pool_rig_end e;
-    struct xenapi_call_opts o = {.method = "VM.get_by_uuid",
-                                 .done = pool_rig_on_call,
-                                 .ctx = &e};
+    struct xenapi_call_opts o = {
+        .method = "VM.get_by_uuid", .done = pool_rig_on_call, .ctx = &e};
     struct xenapi_call *c = NULL;
     struct err err = {0};
 

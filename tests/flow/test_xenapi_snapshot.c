@@ -17,7 +17,8 @@
 #include "xenapi/xenapi_vm.h"
 
 static const char pools[] =
-    "[{\"name\": \"paris\", \"hosts\": [{\"name\": \"p1\"}, {\"name\": \"p2\"}],"
+    "[{\"name\": \"paris\", \"hosts\": [{\"name\": \"p1\"}, {\"name\": "
+    "\"p2\"}],"
     "  \"srs\": [{\"name\": \"fast\"}],"
     "  \"vms\": [{\"name\": \"web\", \"other_config\": {\"owner\": \"acme\"},"
     "    \"disks\": [{\"size\": \"2 MiB\"}, {\"size\": \"1 MiB\"}],"
@@ -183,7 +184,8 @@ static const struct {
     enum err_code code;
     const char *words;
 } refusals[] = {
-    {"{\"name\": \"sr_full\"}", ERR_QUOTA, "VM.snapshot: SR_BACKEND_FAILURE_44"},
+    {"{\"name\": \"sr_full\"}", ERR_QUOTA,
+     "VM.snapshot: SR_BACKEND_FAILURE_44"},
     {"{\"name\": \"snapshot_error\", \"disk\": 1, \"error\": "
      "[\"SR_BACKEND_FAILURE_109\", \"\", \"The snapshot chain is too long\", "
      "\"\"]}",
@@ -405,8 +407,7 @@ static void a_disk_that_another_vm_uses_stays(void **state)
     assert_int_equal(sim_objects(&rig.sim, "VDI", NULL), 3);
     pool_rig_end_fini(&made);
     pool_rig_call(&rig, &made, "VDI.destroy",
-                  xenapi_call_params("s",
-                                     e.inventory->vms[0].disks[1].vdi_ref),
+                  xenapi_call_params("s", e.inventory->vms[0].disks[1].vdi_ref),
                   true);
     assert_int_equal(made.err.code, ERR_OK);
     pool_rig_end_fini(&made);
@@ -496,8 +497,8 @@ static void one_without_marks_is_found_by_its_name(void **state)
 static void a_mark_replaces_what_was_there(void **state)
 {
     struct pool_rig_end e;
-    struct xenapi_vm_mark_opts o = {.ref = web, .key = "cairn:series",
-                                    .done = pool_rig_on_done, .ctx = &e};
+    struct xenapi_vm_mark_opts o = {
+        .ref = web, .key = "cairn:series", .done = pool_rig_on_done, .ctx = &e};
     struct err err = {0};
     static const char *const values[] = {"1", "2", NULL};
 
@@ -510,10 +511,9 @@ static void a_mark_replaces_what_was_there(void **state)
         assert_int_equal(e.err.code, ERR_OK);
         pool_rig_inventory(&rig, &e, pool_rig_vm(&rig, "web"));
         if (values[i])
-            assert_string_equal(
-                xenapi_inventory_other_config(&e.inventory->vms[0],
-                                              "cairn:series"),
-                values[i]);
+            assert_string_equal(xenapi_inventory_other_config(
+                                    &e.inventory->vms[0], "cairn:series"),
+                                values[i]);
         else
             assert_null(xenapi_inventory_other_config(&e.inventory->vms[0],
                                                       "cairn:series"));
@@ -533,9 +533,12 @@ static void a_nic_takes_over_what_its_record_says(void **state)
 {
     struct pool_rig_end live, e, got;
     struct xmlrpc *record = xmlrpc_new_struct();
-    struct xenapi_vm_nic_opts o = {.vm_ref = web, .device = "3",
-                                   .mac = "02:00:00:00:01:02", .mtu = 9000,
-                                   .record = record, .done = on_nic,
+    struct xenapi_vm_nic_opts o = {.vm_ref = web,
+                                   .device = "3",
+                                   .mac = "02:00:00:00:01:02",
+                                   .mtu = 9000,
+                                   .record = record,
+                                   .done = on_nic,
                                    .ctx = &e};
     struct err err = {0};
 
@@ -548,8 +551,8 @@ static void a_nic_takes_over_what_its_record_says(void **state)
     pool_rig_wait(&rig, &e.done, 1);
     if (e.err.code != ERR_OK)
         fail_msg("%s", e.err.text);
-    pool_rig_call(&rig, &got, "VIF.get_record",
-                  xenapi_call_params("s", e.text), false);
+    pool_rig_call(&rig, &got, "VIF.get_record", xenapi_call_params("s", e.text),
+                  false);
     assert_string_equal(xmlrpc_get_text(got.value, "MAC"), "02:00:00:00:01:02");
     assert_int_equal(xmlrpc_int(xmlrpc_get(got.value, "MTU"), 0), 9000);
     assert_string_equal(xmlrpc_get_text(got.value, "locking_mode"), "locked");

@@ -128,8 +128,8 @@ static void repair(uint8_t *data, size_t len)
     }
 }
 
-static void run(const struct seal_suite *suite, const uint8_t *data,
-                size_t len, uint8_t how)
+static void run(const struct seal_suite *suite, const uint8_t *data, size_t len,
+                uint8_t how)
 {
     struct state s = {.seed = how};
     struct xva_read_opts opts = {.suite = suite,

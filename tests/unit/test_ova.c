@@ -80,8 +80,7 @@ static void disks_are_those_of_the_stream_in_its_order(void **state)
     (void)state;
     assert_int_equal(ova_disk_count(o), 2);
     assert_string_equal(data->id, "Ref:12");
-    assert_string_equal(data->vdi_uuid,
-                        "55555555-0000-4000-8000-000000000002");
+    assert_string_equal(data->vdi_uuid, "55555555-0000-4000-8000-000000000002");
     assert_int_equal(data->virtual_size, 1073741825);
     assert_string_equal(data->sr_name, "slow");
     assert_string_equal(data->sr_uuid, "66666666-0000-4000-8000-000000000002");
@@ -276,9 +275,8 @@ static void a_rewritten_vm_can_join_no_network_by_chance(void **state)
                         "Ref:9");
     assert_string_equal(xmlrpc_get_text(object(tree, "Ref:99"), "net"),
                         "OpaqueRef:NULL");
-    assert_string_equal(xmlrpc_get_text(object(tree, "Ref:90"),
-                                        "vTPM'_content"),
-                        "c2VjcmV0");
+    assert_string_equal(
+        xmlrpc_get_text(object(tree, "Ref:90"), "vTPM'_content"), "c2VjcmV0");
     assert_string_equal(xmlrpc_get_text(object(tree, "Ref:20"), "name_label"),
                         "paris-1");
     /* fresh: 1 VM, 4 VBDs, 4 VDIs */

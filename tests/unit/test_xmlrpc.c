@@ -193,8 +193,8 @@ static void values_are_built_and_changed(void **state)
 
 static void numbers_that_are_none_give_the_default(void **state)
 {
-    static const char *const rows[] = {"", "-", "1 ", " 1", "1x", "0x10",
-                                       "99999999999999999999", "1.5"};
+    static const char *const rows[] = {
+        "", "-", "1 ", " 1", "1x", "0x10", "99999999999999999999", "1.5"};
     struct xmlrpc *v;
 
     (void)state;

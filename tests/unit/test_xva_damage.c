@@ -93,8 +93,8 @@ static void expect(const char *why, const struct buf *b, enum err_code code,
     for (size_t i = 0; i < BYTES_COUNT(pieces); i++) {
         if (read_all(b->data, b->len, pieces[i], &err) != code ||
             !strstr(err.text, words))
-            fail_msg("%s: wanted %s \"%s\", got %s \"%s\"", why,
-                     err_name(code), words, err_name(err.code), err.text);
+            fail_msg("%s: wanted %s \"%s\", got %s \"%s\"", why, err_name(code),
+                     words, err_name(err.code), err.text);
         if (i > 0)
             assert_string_equal(err.text, first.text);
         first = err;
@@ -105,8 +105,21 @@ static void expect(const char *why, const struct buf *b, enum err_code code,
 struct part {
     const char *name; /* NULL ends the list */
     size_t size;
-    enum { BLOCK, NO_SUM, WRONG_SUM, SHORT_SUM, NOT_HEX, SHA1, PLAIN, END_HALF,
-           END, JUNK, FIFO, BAD_HEADER, NO_SIZE } kind;
+    enum {
+        BLOCK,
+        NO_SUM,
+        WRONG_SUM,
+        SHORT_SUM,
+        NOT_HEX,
+        SHA1,
+        PLAIN,
+        END_HALF,
+        END,
+        JUNK,
+        FIFO,
+        BAD_HEADER,
+        NO_SIZE
+    } kind;
 };
 
 static const struct build_disk disks[] = {{"Ref:3", 2 * BUILD_MIB},
@@ -168,10 +181,19 @@ static void add_part(struct buf *b, const struct part *part, const uint8_t *p)
         build_entry(b, name, "0123456789012345678901234567890123456789", 40);
 }
 
-#define WHOLE_3                                                                \
-    {"Ref:3/00000000", BUILD_MIB, BLOCK}, {"Ref:3/00000001", BUILD_MIB, BLOCK}
-#define WHOLE_5 {"Ref:5/00000000", BUILD_MIB, BLOCK}
-#define FINE {"", 0, END}
+#define WHOLE_3                            \
+    {"Ref:3/00000000", BUILD_MIB, BLOCK},  \
+    {                                      \
+        "Ref:3/00000001", BUILD_MIB, BLOCK \
+    }
+#define WHOLE_5                            \
+    {                                      \
+        "Ref:5/00000000", BUILD_MIB, BLOCK \
+    }
+#define FINE       \
+    {              \
+        "", 0, END \
+    }
 
 static const struct {
     const char *why;
@@ -385,8 +407,9 @@ static const char page[] =
 
 static void a_second_answer_in_the_stream_is_the_error(void **state)
 {
-    static const size_t back[] = {1, 100, 511, 512, 513, 700, 1024, 1500,
-                                  2000, 300000, 1048576, 1049000, 2100000};
+    static const size_t back[] = {1,       100,     511,    512,  513,
+                                  700,     1024,    1500,   2000, 300000,
+                                  1048576, 1049000, 2100000};
     struct buf b, cut;
 
     (void)state;

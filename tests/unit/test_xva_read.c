@@ -255,8 +255,8 @@ static void check_plain_contents(const struct seen *s)
 
 static void events_do_not_depend_on_how_the_stream_is_cut(void **state)
 {
-    static const size_t pieces[] = {1, 2, 511, 512, 513, 1000, 16384, 65536,
-                                    0, ARCHIVE_MAX};
+    static const size_t pieces[] = {1,    2,     511,   512, 513,
+                                    1000, 16384, 65536, 0,   ARCHIVE_MAX};
     struct buf plain, packed;
     struct seen s;
     struct err err;
@@ -291,9 +291,8 @@ static void deferred_blocks_carry_the_sums_of_the_archive(void **state)
         uint32_t disk, len;
         uint64_t offset, number;
     } expect[] = {
-        {0, 1 << 20, 0, 0},          {0, 1 << 20, 2 << 20, 2},
-        {0, 1 << 19, 3 << 20, 3},    {1, 1 << 20, 0, 0},
-        {1, 1 << 20, 1 << 20, 1},
+        {0, 1 << 20, 0, 0}, {0, 1 << 20, 2 << 20, 2}, {0, 1 << 19, 3 << 20, 3},
+        {1, 1 << 20, 0, 0}, {1, 1 << 20, 1 << 20, 1},
     };
 
     (void)state;
@@ -309,8 +308,8 @@ static void deferred_blocks_carry_the_sums_of_the_archive(void **state)
         assert_int_equal(b->len, expect[i].len);
         assert_int_equal(b->offset, expect[i].offset);
         assert_int_equal(b->number, expect[i].number);
-        assert_true(xva_sum_of(suite, b->sum.kind,
-                               s.disks[b->disk] + b->offset, b->len, &sum));
+        assert_true(xva_sum_of(suite, b->sum.kind, s.disks[b->disk] + b->offset,
+                               b->len, &sum));
         assert_true(xva_sum_equal(&sum, &b->sum));
     }
     seen_fini(&s);
@@ -428,12 +427,12 @@ static void a_gap_counts_in_first_blocks_of_the_stream(void **state)
     free(p);
 }
 
-/* A whole disk under a MiB says nothing about the size of the others' blocks. */
+/* A whole disk under a MiB says nothing about the size of the others' blocks.
+ */
 static void a_small_first_disk_does_not_shrink_the_gaps(void **state)
 {
-    static const struct build_disk disks[] = {{"Ref:1", 4096},
-                                              {"Ref:2", 0},
-                                              {"Ref:3", 3 * BUILD_MIB}};
+    static const struct build_disk disks[] = {
+        {"Ref:1", 4096}, {"Ref:2", 0}, {"Ref:3", 3 * BUILD_MIB}};
     uint8_t *p = block_of(3);
     struct seen s;
     struct buf b;

@@ -19,7 +19,8 @@
 
 static struct seal_suite *suite;
 
-/* Write everything in pieces of at most `piece` bytes; disks[i] holds disk i. */
+/* Write everything in pieces of at most `piece` bytes; disks[i] holds disk i.
+ */
 static void write_all(struct xva_write *w, const uint8_t *const *disks,
                       bool sums_given, enum xva_sum_kind kind, size_t piece,
                       struct buf *out)
@@ -146,8 +147,11 @@ static void behind_a_small_first_disk_nothing_is_left_out(void **state)
     struct xva_write_disk list[] = {{"Ref:1", 0, none},
                                     {"Ref:2", 4096, none},
                                     {"Ref:3", 5 * BUILD_MIB, none}};
-    struct xva_write_opts opts = {.suite = suite, .ova = "x", .ova_len = 1,
-                                  .disks = list, .disk_count = 3};
+    struct xva_write_opts opts = {.suite = suite,
+                                  .ova = "x",
+                                  .ova_len = 1,
+                                  .disks = list,
+                                  .disk_count = 3};
     struct xva_write *w = NULL;
     struct err err;
 
@@ -168,8 +172,11 @@ static void any_bitmap_gives_the_length_it_announced(void **state)
 {
     uint8_t present[20], *zero = calloc(1, BUILD_MIB);
     struct xva_write_disk list[] = {{"Ref:1", 150 * BUILD_MIB, present}};
-    struct xva_write_opts opts = {.suite = suite, .ova = "x", .ova_len = 1,
-                                  .disks = list, .disk_count = 1};
+    struct xva_write_opts opts = {.suite = suite,
+                                  .ova = "x",
+                                  .ova_len = 1,
+                                  .disks = list,
+                                  .disk_count = 1};
     struct xva_write_piece p;
     struct xva_write *w = NULL;
     struct err err;
@@ -216,8 +223,10 @@ static void what_cannot_be_written_is_refused(void **state)
         {"Ref:2", "Ref:10", 1},
         {"Ref:2", "Ref:2", 1},
         {"", "Ref:2", 1},
-        {"Ref:1", "Ref:0123456789012345678901234567890123456789012345678901234"
-                  "56789012345678901234567890", 1},
+        {"Ref:1",
+         "Ref:0123456789012345678901234567890123456789012345678901234"
+         "56789012345678901234567890",
+         1},
         {"Ref:1", "Ref:2", 100000001 * BUILD_MIB},
     };
     struct xva_write *w = NULL;
@@ -227,8 +236,11 @@ static void what_cannot_be_written_is_refused(void **state)
     for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
         struct xva_write_disk list[] = {{rows[i].first, 1, NULL},
                                         {rows[i].second, rows[i].size, NULL}};
-        struct xva_write_opts opts = {.suite = suite, .ova = "x", .ova_len = 1,
-                                      .disks = list, .disk_count = 2};
+        struct xva_write_opts opts = {.suite = suite,
+                                      .ova = "x",
+                                      .ova_len = 1,
+                                      .disks = list,
+                                      .disk_count = 2};
 
         if (xva_write_new(&opts, &w, &err) != ERR_ARGUMENT)
             fail_msg("row %zu was accepted", i);
