@@ -159,10 +159,10 @@ static void on_opened(void *ctx, const struct err *err,
     r->table = table;
     if (pack_table_key(table, r->keys, &r->key, &e) == ERR_OK)
         fetch_slot(r);
-    else if (e.code == ERR_KEY)
-        report(r, &e, NULL, NULL); /* other objects have the same key */
-    else
+    else if (e.code == ERR_INTEGRITY)
         bad_slot(r, &e);
+    else
+        report(r, &e, NULL, NULL); /* ERR_KEY: other objects have the same */
 }
 
 /* From a later turn: done() never comes from inside _start. */

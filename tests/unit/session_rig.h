@@ -56,6 +56,7 @@ struct rig_backup {
     size_t page_above;
     uint64_t tick_ms;       /* the clock goes on by this at each write */
     uint64_t cancel_at;     /* bytes; 0: never */
+    bool may_lack_memory;   /* ERR_NOMEM is an outcome, not a failure */
     /* Before each write; false: not this time, it is asked again. */
     bool (*before)(struct rig_backup *b, unsigned disk, uint64_t offset);
     /* A point is about to be put. */

@@ -114,13 +114,21 @@ static enum err_code new_op(struct store *s, enum store_fault_kind kind,
     return ERR_OK;
 }
 
-static bool copy_body(struct fault_op *op, const struct slice *body, size_t n)
+/* The operation is gone when this fails. */
+static enum err_code copy_body(struct fault_op *op, const struct slice *body,
+                               size_t n, struct err *err)
 {
     op->body = calloc(n + 1, sizeof(*body));
     op->slices = n;
-    if (op->body && n)
+    if (!op->body) {
+        err_set(err, ERR_NOMEM, 0, "%s", op->name);
+        store_fault_of(op)->live--;
+        free(op);
+        return ERR_NOMEM;
+    }
+    if (n)
         memcpy(op->body, body, n * sizeof(*body));
-    return op->body != NULL;
+    return ERR_OK;
 }
 
 /* ---- the interface ---- */
@@ -133,8 +141,8 @@ static enum err_code put(struct store *s, const struct store_put_opts *o,
 
     if (rc != ERR_OK)
         return rc;
-    if (!copy_body(op, o->body, o->slices))
-        abort();
+    if (copy_body(op, o->body, o->slices, err) != ERR_OK)
+        return err->code;
     op->write = o->write;
     *out = &op->base;
     start(op);
@@ -248,8 +256,8 @@ static enum err_code part(struct store_upload *up,
                 err);
     if (rc != ERR_OK)
         return rc;
-    if (!copy_body(op, o->body, o->slices))
-        abort();
+    if (copy_body(op, o->body, o->slices, err) != ERR_OK)
+        return err->code;
     op->up = fu;
     op->number = o->number;
     *out = &op->base;
