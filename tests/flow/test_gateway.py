@@ -138,7 +138,7 @@ def lost_index(gw, key, sim, wanted):
     gw.stop()
     shutil.rmtree(os.path.join(gw.state, "index"))
     gw.start()
-    gw.ok("backup", "web")
+    gw.ok("backup", "paris/web")
     points = gwcase.read_points(gw, key)
     checks.same("after the loss of the index a backup is right, and old "
                 "points still are", [points[n] for n in sorted(points)][2:],
@@ -178,11 +178,12 @@ def real_file_systems():
     try:
         disks = make_file_systems(work)
         with simlib.Sim(gwcase.two_pools(gwcase.vm("fs", *(
-                {"file": f} for f in disks.values())))) as sim, \
+                {"file": f, "device": str(i)} for i, f in zip(
+                    POSITIONS, disks.values()))))) as sim, \
                 gwlib.Gateway() as gw:
             key = gwcase.set_up(gw, sim)
             gw.ok("backup", "fs")
-            for position, (kind, source) in enumerate(disks.items()):
+            for position, (kind, source) in zip(POSITIONS, disks.items()):
                 raw = os.path.join(work, "back.raw")
                 status, out = gwcase.restore_tool(
                     gw, key, "disk", "fs@latest", position, "--output", raw)
@@ -201,6 +202,7 @@ def real_file_systems():
         shutil.rmtree(work, ignore_errors=True)
 
 
+POSITIONS = (0, 1, 2, 4)  # 3 is for CDs
 CHECKERS = {"ext4": ["e2fsck", "-fn"], "xfs": ["xfs_repair", "-n"],
             "ntfs": ["ntfsfix", "-n"]}
 
