@@ -61,7 +61,7 @@ enum err_code s3_client_new(struct loop *loop, struct http_client *http,
                             const struct s3_client_opts *opts,
                             struct s3_client **out, struct err *err);
 
-/* No request may be under way. */
+/* No request may be under way; a done() may do it. */
 void s3_client_free(struct s3_client *c);
 
 /* From now on, tries under way included in their next round. ERR_NOMEM,

@@ -78,7 +78,6 @@ static void pump(struct s3_client *c)
 
 static void free_request(struct s3_request *r)
 {
-    r->client->live--;
     seal_digest_free(r->digest);
     buf_fini(&r->texts);
     buf_fini(&r->key_path);
@@ -108,6 +107,7 @@ static void conclude(struct s3_request *r, const struct err *err,
         err_context(&e, "%s: %s%s%s", r->client->name, r->o.what,
                     r->o.key ? " " : "", r->o.key ? r->o.key : "");
     }
+    r->client->live--; /* first: done() may free the client */
     done(r->o.ctx, &e, a);
     free_request(r);
 }
@@ -535,6 +535,7 @@ enum err_code s3_request_start(struct s3_client *c,
     c->live++;
     r->o = *opts;
     if (!copy(r, opts)) {
+        c->live--;
         free_request(r);
         return err_set(err, ERR_NOMEM, 0, "%s: %s", c->name, opts->what);
     }

@@ -58,6 +58,33 @@ static void what_passes_is_tried_again(void **state)
     }
 }
 
+static void on_done_free(void *ctx, const struct err *err,
+                         const struct s3_object_info *info)
+{
+    struct s3_rig *r = ctx;
+
+    s3_client_free(r->client);
+    r->client = NULL;
+    s3_rig_on_done(r, err, info);
+}
+
+static void a_done_may_free_the_client(void **state)
+{
+    struct s3_rig_answer answer = {.text = OK_EMPTY};
+    struct s3_object_op *op;
+    struct s3_rig r;
+
+    open_rig(&r, &answer, 1);
+    assert_int_equal(s3_object_head(r.client,
+                                    &(struct s3_object_name){"k", NULL},
+                                    on_done_free, &r, &op, &r.err),
+                     ERR_OK);
+    s3_rig_wait(&r, 1);
+    assert_int_equal(r.err.code, ERR_OK);
+    assert_null(r.client);
+    s3_rig_close(&r);
+}
+
 static void what_does_not_pass_is_told_at_once(void **state)
 {
     static const struct {
@@ -552,6 +579,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_passes_is_tried_again),
+        cmocka_unit_test(a_done_may_free_the_client),
         cmocka_unit_test(what_does_not_pass_is_told_at_once),
         cmocka_unit_test(trying_ends_with_its_budget),
         cmocka_unit_test(the_server_says_how_long_to_wait),
