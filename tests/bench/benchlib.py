@@ -222,9 +222,8 @@ class Gateway:
                 self.api("GET", "/status")
                 return
             except OSError:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise Unmeasured("cairnd did not start: " +
-                                     self.tail()) from None
+                if time.monotonic() > end:
+                    raise Unmeasured("cairnd does not answer") from None
                 time.sleep(0.05)
 
     def tail(self):
@@ -242,6 +241,12 @@ class Gateway:
                 c.request(method, "/api/v1" + path)
             answer = c.getresponse()
             text = answer.read()
+        except (OSError, http.client.HTTPException) as e:
+            time.sleep(0.2)  # one that is ending has ended
+            if self.process.poll() is None:
+                raise
+            raise Unmeasured("cairnd ended with %s: %s" % (
+                self.process.returncode, self.tail())) from e
         finally:
             c.close()
         if answer.status >= 400:

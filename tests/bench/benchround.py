@@ -111,7 +111,7 @@ class Round:
 
     def get(self, sink, size):
         """64 MiB at a time, as packs are."""
-        parts = max(1, round(size / (64 * MIB)))
+        parts = -(-size // (64 * MIB))
         self.put(sink, size, 2, -(-size // parts), "get")
         return benchlib.run_json("bench_bare", "get", 2, *[
             "%s/bench/get%d" % (sink.url, i) for i in range(parts)])
@@ -123,9 +123,9 @@ class Round:
         path = os.path.join(self.folder, "out.xva")
         with self.counted(store) as raw:
             run = subprocess.Popen(
-                [os.path.join(benchlib.BUILD, "cairn"), "--server",
-                 self.gateway.socket, "restore", "p/real-%s@latest" % store,
-                 "--output", path],
+                [os.path.join(benchlib.BUILD, "cairn"), "restore",
+                 "p/real-%s@latest" % store, "--output", path,
+                 "--server", self.gateway.socket],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE)
             text = run.stderr.read()
