@@ -22,7 +22,7 @@ struct place {
     char *endpoint, *region; /* NULL: not given */
     struct http_trust *trust;
     struct s3_credentials credentials;
-    uint64_t request_ms;
+    uint64_t request_ms, retry_ms;
     const struct seal_suite *suite;
 };
 
@@ -106,6 +106,7 @@ enum err_code place_new(const struct place_opts *o, struct place **out,
         return err_set(err, ERR_NOMEM, 0, "place");
     atomic_init(&p->refs, 1);
     p->request_ms = o->request_ms;
+    p->retry_ms = o->retry_ms;
     p->suite = o->suite;
     err_clear(err);
     if (strncmp(o->url, "file://", 7) == 0)
@@ -137,6 +138,7 @@ enum err_code place_store(struct place *p, struct loop *loop,
                 .credentials = &p->credentials,
                 .trust = p->trust,
                 .timeout_ms = p->request_ms,
+                .retry_ms = p->retry_ms,
             },
         .prefix = p->prefix,
     };

@@ -25,6 +25,7 @@ struct place_opts {
     const char *ca_pem;      /* "": the system's CAs */
     const char *credentials; /* credentials file's text; "" */
     uint64_t request_ms;     /* deadline of one store request */
+    uint64_t retry_ms;       /* how long it is tried again */
     const struct seal_suite *suite; /* outlives the place */
 };
 

@@ -96,6 +96,7 @@ static void on_row(struct catalog_call *call, const struct err *err)
         .ca_pem = t->row.ca_pem,
         .credentials = credentials ? credentials : "",
         .request_ms = e->config->store_request_ms,
+        .retry_ms = e->config->store_retry_ms,
         .suite = e->suite,
     };
 
