@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of the tree itself: what no compiler and no test of ours looks at.
 
-    check_tree.py [--root DIR] [--cc COMPILER] includes|headers|words...
+    check_tree.py [--root DIR] [--cc COMPILER] includes|headers|words|files...
 
 includes  every #include follows an arrow of DESIGN.md, "Rooms", and every
           third-party header stays in its home (STYLE.md, 2)
 headers   every header compiles alone
 words     SPDX lines, no private paths, no unfinished work, failpoints listed
+files     DESIGN.md, "Files", has a line for each .c and .h of a room, and none
+          for what is not there
 
 Prints each finding as file:line: sentence, and ends with 1 if there was one.
 Standard library only.
@@ -298,13 +300,41 @@ def check_words(tree):
     check_failpoints(tree)
 
 
+def listed_files(text):
+    """{"base/buf": line} of DESIGN.md, "Files"."""
+    listed, room, inside = {}, None, False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("## "):
+            inside = line == "## Files"
+        elif inside and line.startswith("### "):
+            room = line[4:].rstrip("/")
+        elif inside and room in ROOMS:
+            found = re.match(r"- `(\w+)` \S", line)
+            if found:
+                listed[f"{room}/{found[1]}"] = number
+    return listed
+
+
+def check_files(tree):
+    home = "DESIGN.md"
+    listed = listed_files(tree.text(home) if home in tree.names else "")
+    there = {os.path.splitext(name)[0]: name for name in tree.names
+             if name.endswith((".c", ".h")) and name.split("/")[0] in ROOMS}
+    for stem, name in there.items():
+        if stem not in listed:
+            tree.tell(name, 1, f'is not in {home}, "Files"')
+    for stem, number in listed.items():
+        if stem not in there:
+            tree.tell(home, number, f"{stem} is not there")
+
+
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     parser = argparse.ArgumentParser(description="Checks of the tree itself.")
     parser.add_argument("--root", default=here)
     parser.add_argument("--cc", default=os.environ.get("CC", "cc"))
     parser.add_argument("checks", nargs="+",
-                        choices=["includes", "headers", "words"])
+                        choices=["includes", "headers", "words", "files"])
     args = parser.parse_args()
     tree = Tree(os.path.abspath(args.root))
     for check in args.checks:
@@ -312,8 +342,10 @@ def main():
             check_includes(tree)
         elif check == "headers":
             check_headers(tree, args.cc)
-        else:
+        elif check == "words":
             check_words(tree)
+        else:
+            check_files(tree)
     if tree.findings:
         print(f"{tree.findings} findings")
     return 1 if tree.findings else 0

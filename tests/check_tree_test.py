@@ -134,5 +134,25 @@ class Words(unittest.TestCase):
         self.assertIn("nothing hits one", output)
 
 
+class Files(unittest.TestCase):
+    DESIGN = "## Files\n### base/\n- `a` does it\n## More\n- `b` no\n"
+    ROWS = [
+        ({"base/a.c": "", "base/a.h": "", "tests/unit/b.c": ""}, ""),
+        ({"base/a.c": "", "base/b.c": ""},
+         'base/b.c:1: is not in DESIGN.md, "Files"'),
+        ({"loop/a.c": "", "base/a.c": ""},
+         'loop/a.c:1: is not in DESIGN.md, "Files"'),
+        ({"base/c.c": ""}, "base/a is not there"),
+    ]
+
+    def test_rows(self):
+        for files, part in self.ROWS:
+            status, output = check("files", {**files,
+                                             "DESIGN.md": self.DESIGN})
+            with self.subTest(files=files, output=output):
+                self.assertEqual(status, 1 if part else 0)
+                self.assertIn(part, output)
+
+
 if __name__ == "__main__":
     unittest.main()
