@@ -9,7 +9,8 @@ includes  every #include follows an arrow of DESIGN.md, "Rooms", and every
 headers   every header compiles alone
 words     SPDX lines, no private paths, no unfinished work, failpoints listed
 files     DESIGN.md, "Files", has a line for each .c and .h of a room, and none
-          for what is not there
+          for what is not there; the pages in docs/man name each key of the
+          configuration and each command, and no other
 
 Prints each finding as file:line: sentence, and ends with 1 if there was one.
 Standard library only.
@@ -328,6 +329,37 @@ def check_files(tree):
             tree.tell(home, number, f"{stem} is not there")
 
 
+# What is named, by which lines, and the page that has an entry for each.
+PAGES = [
+    ("packaging/cairnd.yaml", r"#(\w+):", "docs/man/cairnd.yaml.5",
+     r"\.It Ic (\w+)$"),
+    ("cli/cli_commands.c", r'\{"(\w+)", (?:NULL|"(\w+)"), "',
+     "docs/man/cairn.1", r"\.It Ic ([a-z]+)(?: ([a-z]+))?(?: Ar .*)?$"),
+]
+
+
+def entries(tree, name, pattern):
+    found = {}
+    for number, line in enumerate(tree.text(name).splitlines(), 1):
+        match = re.match(pattern, line)
+        if match:
+            found[" ".join(filter(None, match.groups()))] = number
+    return found
+
+
+def check_pages(tree):
+    for source, named, page, entry in PAGES:
+        if source not in tree.names or page not in tree.names:
+            continue
+        have, want = entries(tree, page, entry), entries(tree, source, named)
+        for word, number in want.items():
+            if word not in have:
+                tree.tell(source, number, f"{word} is not in {page}")
+        for word, number in have.items():
+            if word not in want:
+                tree.tell(page, number, f"{word} is not in {source}")
+
+
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     parser = argparse.ArgumentParser(description="Checks of the tree itself.")
@@ -346,6 +378,7 @@ def main():
             check_words(tree)
         else:
             check_files(tree)
+            check_pages(tree)
     if tree.findings:
         print(f"{tree.findings} findings")
     return 1 if tree.findings else 0

@@ -153,6 +153,18 @@ class Files(unittest.TestCase):
                 self.assertEqual(status, 1 if part else 0)
                 self.assertIn(part, output)
 
+    def test_pages(self):
+        for key, page, part in [
+                ("a", "a", ""), ("b", "a", "b is not in docs/man"),
+                ("a", "b", "b is not in packaging/cairnd.yaml")]:
+            status, output = check("files", {
+                "DESIGN.md": "## Files\n",
+                "packaging/cairnd.yaml": f"#{key}: 1\n",
+                "docs/man/cairnd.yaml.5": f".It Ic {page}\n"})
+            with self.subTest(key=key, page=page, output=output):
+                self.assertEqual(status, 1 if part else 0)
+                self.assertIn(part, output)
+
 
 if __name__ == "__main__":
     unittest.main()
