@@ -332,10 +332,12 @@ void cli_http_stream(struct cli_http *h, const char *method, const char *path,
     }
     h->answer = out;
     h->sink = sink;
-    h->streaming = h->sink_failed = h->interrupted = h->done = false;
+    h->streaming = h->sink_failed = h->done = false;
     err_clear(&h->err);
     buf_init_secret(&h->body, ANSWER_MAX);
-    uv_signal_start(&h->interrupt, on_interrupt, SIGINT);
+    /* From the first request on, also between two: a job may be under way. */
+    if (!uv_is_active((uv_handle_t *)&h->interrupt))
+        uv_signal_start(&h->interrupt, on_interrupt, SIGINT);
     if (body && !text)
         err_set(&err, ERR_NOMEM, 0, "out of memory");
     if ((body && !text) ||
@@ -343,11 +345,12 @@ void cli_http_stream(struct cli_http *h, const char *method, const char *path,
         out->err = err;
         out->exit = exit_of(err.code, EXIT_PEER_NONE);
     } else {
+        if (h->interrupted)
+            http_transfer_cancel(h->transfer);
         while (!h->done)
             loop_run(h->loop);
         http_finish(h, out);
     }
-    uv_signal_stop(&h->interrupt);
     buf_fini(&h->body);
     if (text)
         bytes_wipe(text, piece.len); /* it may hold a password */

@@ -61,27 +61,32 @@ static void on_interrupt(int number)
     (void)number;
 }
 
+/* A line from the terminal; without SA_RESTART a Ctrl-C ends it. */
 static enum err_code read_line(struct buf *out, struct err *err)
 {
+    struct sigaction act = {.sa_handler = on_interrupt}, before;
+    enum err_code rc = ERR_OK;
     char c;
     ssize_t n;
 
-    while ((n = read(0, &c, 1)) == 1 && c != '\n')
+    sigaction(SIGINT, &act, &before);
+    while ((n = read(0, &c, 1)) == 1 && c != '\n' && rc == ERR_OK)
         if (!buf_add(out, &c, 1))
-            return err_set(err, ERR_ARGUMENT, 0, "too long");
+            rc = err_set(err, ERR_ARGUMENT, 0, "too long");
     if (n < 0 && errno == EINTR)
-        return err_set(err, ERR_CANCELLED, 0, "interrupted");
-    if (n < 0)
-        return err_set(err, ERR_IO, errno, "terminal: %s", strerror(errno));
-    return out->len ? ERR_OK
-                    : err_set(err, ERR_ARGUMENT, 0, "nothing was typed");
+        rc = err_set(err, ERR_CANCELLED, 0, "interrupted");
+    else if (n < 0)
+        rc = err_set(err, ERR_IO, errno, "terminal: %s", strerror(errno));
+    else if (rc == ERR_OK && out->len == 0)
+        rc = err_set(err, ERR_ARGUMENT, 0, "nothing was typed");
+    sigaction(SIGINT, &before, NULL);
+    return rc;
 }
 
 enum err_code cli_input_password(const struct cli_run *run,
                                  const char *prompt, struct buf *out,
                                  struct err *err)
 {
-    struct sigaction act = {.sa_handler = on_interrupt}, before;
     struct termios loud, quiet;
     enum err_code rc;
 
@@ -91,13 +96,11 @@ enum err_code cli_input_password(const struct cli_run *run,
                        "--password-file");
     quiet = loud;
     quiet.c_lflag &= (tcflag_t)~ECHO;
-    sigaction(SIGINT, &act, &before);
     fprintf(stderr, "%s: ", prompt);
     fflush(stderr);
     tcsetattr(0, TCSAFLUSH, &quiet);
     rc = read_line(out, err);
     tcsetattr(0, TCSAFLUSH, &loud);
-    sigaction(SIGINT, &before, NULL);
     fprintf(stderr, "\n");
     return rc;
 }

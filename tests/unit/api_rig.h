@@ -44,6 +44,7 @@ struct api_rig {
     struct api_backend backend;
     char dir[64], socket[96];
     unsigned owed; /* answers of the backend still to come */
+    struct api_rig_owed slots[8];
 
     /* What the backend will say. */
     struct err err;          /* not OK: every function fails so */
