@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tenants/catalog_journal.h"
+#include "vault/confirm.h"
 #include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_snapshot.h"
 #include "xenapi/xenapi_vm.h"
@@ -139,7 +140,13 @@ void job_tidy_uploads_fini(struct job_tidy_uploads *all)
 
 /* --- tidying ------------------------------------------------------------- */
 
-enum tidy_what { TIDY_SNAPSHOT, TIDY_IMPORT, TIDY_UPLOAD, TIDY_OTHER };
+enum tidy_what {
+    TIDY_SNAPSHOT,
+    TIDY_IMPORT,
+    TIDY_UPLOAD,
+    TIDY_POINT,
+    TIDY_OTHER,
+};
 
 struct tidy_row {
     int64_t row;
@@ -212,7 +219,50 @@ static void on_aborted(void *ctx, const struct err *err,
     tidy_next(t);
 }
 
-/* Uploads one after the other, then the end. */
+/* Step 7 was not reached, or its answer was lost: it is done again. */
+static void on_confirmed(void *ctx, const struct err *err,
+                         enum confirm_verdict verdict,
+                         const struct point_ref *point)
+{
+    static const char *const words[] = {
+        [CONFIRM_GONE] = "was never written",
+        [CONFIRM_WHOLE] = "is whole and stays",
+        [CONFIRM_CONDEMNED] = "needs what was condemned, and was removed",
+        [CONFIRM_UNFINISHED] = "was an anchor, and was removed",
+    };
+    struct tidy *t = ctx;
+    struct tidy_row *r = &t->rows[t->next++];
+
+    r->gone = err->code == ERR_OK;
+    if (r->gone)
+        job_log(t->job, "info", "the point of an earlier attempt %s",
+                words[verdict]);
+    else
+        err_keep(&t->err, err);
+    tidy_next(t);
+}
+
+static enum err_code tidy_row(struct tidy *t, const struct tidy_row *r,
+                              struct err *err)
+{
+    struct confirm_opts o = {
+        .keys = vault_keys(t->vault->vault),
+        .point = r->detail,
+        .done = on_confirmed,
+        .ctx = t,
+    };
+    struct confirm *c = NULL;
+
+    if (!t->store && vaults_store(t->vault, &t->store, err) != ERR_OK)
+        return err->code;
+    o.store = t->store;
+    if (r->what == TIDY_POINT)
+        return confirm_start(&o, &c, err);
+    return store_upload_abort_by_id(t->store, r->detail, r->ref, on_aborted, t,
+                                    NULL, err);
+}
+
+/* What lies in the vault, one after the other; then the end. */
 static void tidy_next(struct tidy *t)
 {
     struct err err = {0};
@@ -220,17 +270,12 @@ static void tidy_next(struct tidy *t)
     while (t->next < t->count) {
         struct tidy_row *r = &t->rows[t->next];
 
-        if (r->what == TIDY_OTHER)
-            r->gone = true; /* a point that was put is whole, or named by none */
-        if (r->what != TIDY_UPLOAD || !t->vault) {
+        if (!t->vault || (r->what != TIDY_UPLOAD && r->what != TIDY_POINT)) {
+            r->gone |= r->what == TIDY_OTHER;
             t->next++;
             continue;
         }
-        if (!t->store &&
-            vaults_store(t->vault, &t->store, &err) != ERR_OK)
-            break;
-        if (t->store->ops->abort_by_id(t->store, r->detail, r->ref, on_aborted,
-                                       t, NULL, &err) == ERR_OK)
+        if (tidy_row(t, r, &err) == ERR_OK)
             return;
         break;
     }
@@ -368,6 +413,8 @@ static void on_row(void *ctx, int64_t row, const char *kind, const char *ref,
         r->what = TIDY_IMPORT;
     else if (strcmp(kind, "upload") == 0)
         r->what = TIDY_UPLOAD;
+    else if (strcmp(kind, "point") == 0)
+        r->what = TIDY_POINT;
     r->ref = strdup(ref);
     r->detail = strdup(detail);
     if (!r->ref || !r->detail)
