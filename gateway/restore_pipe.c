@@ -325,23 +325,22 @@ static enum err_code make_blocks(struct restore_pipe *p, struct err *err)
 static void on_source_ready(void *ctx)
 {
     struct restore_pipe *p = ctx;
+    struct err err = {0};
 
     if (p->ending)
         return;
     if (p->transfer)
         xenapi_transfer_resume(p->transfer);
-    else if (p->opts.stream)
+    else if (p->opts.stream && p->total_bytes)
         fill_blocks(p);
+    else if (restore_source_over(p->source, &err))
+        pipe_end(p, &err);
 }
 
-static enum err_code begin(struct restore_pipe *p, struct err *err)
+/* The length is known: let the other side begin. */
+static void on_source_opened(void *ctx)
 {
-    const struct restore_source_opts source = {
-        .pipe = &p->opts,
-        .ready = on_source_ready,
-        .ctx = p,
-    };
-    struct restore_source_opts o = source;
+    struct restore_pipe *p = ctx;
     struct xenapi_transfer_opts upload = {
         .loop = p->opts.data->loop,
         .client = p->opts.data->client,
@@ -351,20 +350,38 @@ static enum err_code begin(struct restore_pipe *p, struct err *err)
         .ctx = p,
     };
 
+    struct err err = {0};
+
+    if (p->ending)
+        return;
+    p->total_bytes = restore_source_total(p->source);
+    if (p->opts.stream) {
+        if (make_blocks(p, &err) == ERR_OK)
+            send_control(p, &p->on_opened);
+    } else {
+        upload.body_bytes = p->total_bytes;
+        xenapi_transfer_start(&upload, &p->transfer, &err);
+    }
+    if (err.code != ERR_OK)
+        pipe_end(p, &err);
+    else if (p->opts.stream)
+        fill_blocks(p);
+}
+
+static enum err_code begin(struct restore_pipe *p, struct err *err)
+{
+    struct restore_source_opts o = {
+        .pipe = &p->opts,
+        .opened = on_source_opened,
+        .ready = on_source_ready,
+        .ctx = p,
+    };
+
     if (place_store(p->opts.place, p->opts.data->loop, p->opts.data->client,
                     &p->store, err) != ERR_OK)
         return err->code;
     o.store = p->store;
-    if (restore_source_new(&o, &p->source, err) != ERR_OK)
-        return err->code;
-    p->total_bytes = restore_source_total(p->source);
-    if (p->opts.stream) {
-        if (make_blocks(p, err) == ERR_OK)
-            send_control(p, &p->on_opened);
-        return err->code;
-    }
-    upload.body_bytes = p->total_bytes;
-    return xenapi_transfer_start(&upload, &p->transfer, err);
+    return restore_source_new(&o, &p->source, err);
 }
 
 static void deliver_start(struct mail *mail)
@@ -378,8 +395,6 @@ static void deliver_start(struct mail *mail)
         return;
     }
     timer_start(p->opts.data->loop, &p->timer, PROGRESS_MS, on_tick);
-    if (p->opts.stream)
-        fill_blocks(p);
 }
 
 static void deliver_cancel(struct mail *mail)
@@ -460,10 +475,8 @@ uint64_t restore_pipe_data_bytes(const struct point *point)
         struct map_run run;
         struct err err = {0};
 
-        if (d->paged) {
-            sum += d->bytes;
+        if (d->paged)
             continue;
-        }
         map_reader_init(&r, d->map, map_chunks(d->bytes, d->log2_chunk),
                         point->packs);
         while (map_next(&r, &run, &err))

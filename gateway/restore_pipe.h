@@ -62,7 +62,8 @@ enum err_code restore_pipe_start(const struct restore_pipe_opts *opts,
 void restore_pipe_cancel(struct restore_pipe *p);
 
 /* Bytes of the XVA's blocks that an import of these disks will write: what a
- * thin SR needs. Disks in pages count in full. */
+ * thin SR needs at least. The maps of disks in pages lie in the vault, so these
+ * are not counted. */
 uint64_t restore_pipe_data_bytes(const struct point *point);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "vault/map.h"
+#include "vault/presence.h"
 
 /* What may be put out beside a chunk: tar headers and checksum entries. */
 #define FRAME_ROOM ((size_t)8 << 10)
@@ -16,7 +16,10 @@ static const uint8_t zeros[ZEROS];
 struct restore_source {
     struct restore_source_opts opts;
     struct xva_write *writer; /* NULL: raw */
-    uint8_t **present;        /* a bitmap per disk; NULL: all of it */
+    uint8_t **present;        /* a bitmap per disk */
+    size_t known;             /* disks whose bitmap is there */
+    struct presence *presence;
+    bool open;                /* opened() was called, or is due */
     size_t disk;              /* that is walked now */
     struct walk *walk;
     bool walked;              /* the walk of this disk ended well */
@@ -294,6 +297,10 @@ static void on_wake(struct timer *t)
     struct restore_source *s = (struct restore_source *)(void *)((char *)t -
                                    offsetof(struct restore_source, wake));
 
+    if (s->open) {
+        s->open = false;
+        s->opts.opened(s->opts.ctx);
+    }
     if (s->held) {
         s->held = false;
         if (s->walk)
@@ -309,42 +316,10 @@ static void on_wake(struct timer *t)
 
 /* --- beginning and end --------------------------------------------------- */
 
-/* Which blocks of 1 MiB hold a chunk; NULL: all may (pages are not read here).
- */
-static enum err_code bitmap_of(const struct restore_pipe_opts *p,
-                               const struct point_disk *d, uint8_t **out,
-                               struct err *err)
-{
-    struct map_reader r;
-    struct map_run run;
-    uint64_t chunk = 0;
-    uint8_t *bits;
-
-    *out = NULL;
-    if (d->paged)
-        return ERR_OK;
-    bits = calloc(1, xva_write_bitmap_bytes(d->bytes) + 1);
-    if (!bits)
-        return err_set(err, ERR_NOMEM, 0, "disk %u", d->position);
-    *out = bits;
-    map_reader_init(&r, d->map, map_chunks(d->bytes, d->log2_chunk),
-                    p->point->packs);
-    while (map_next(&r, &run, err)) {
-        uint64_t at = chunk << d->log2_chunk;
-        uint64_t len = (uint64_t)run.count << d->log2_chunk;
-
-        if (run.pack != MAP_ZERO)
-            xva_write_mark(bits, at, len < d->bytes - at ? len
-                                                         : d->bytes - at);
-        chunk += run.count;
-    }
-    return err->code;
-}
-
 static enum err_code make_writer(struct restore_source *s, struct err *err)
 {
     const struct restore_pipe_opts *p = s->opts.pipe;
-    struct xva_write_disk *disks = calloc(p->disk_count, sizeof(*disks));
+    struct xva_write_disk *disks = calloc(p->disk_count + 1, sizeof(*disks));
     struct xva_write_opts o = {
         .ova = p->ova,
         .ova_len = p->ova_len,
@@ -355,23 +330,76 @@ static enum err_code make_writer(struct restore_source *s, struct err *err)
         .suite = p->engine->suite,
     };
 
-    s->present = calloc(p->disk_count, sizeof(*s->present));
-    if (!disks || !s->present)
-        err_set(err, ERR_NOMEM, 0, "restore");
-    for (size_t i = 0; err->code == ERR_OK && i < p->disk_count; i++) {
-        const struct point_disk *d = &p->point->disk[p->disks[i].disk];
-
-        if (bitmap_of(p, d, &s->present[i], err) == ERR_OK)
-            disks[i] = (struct xva_write_disk){
-                .id = p->disks[i].id,
-                .virtual_size = d->bytes,
-                .present = s->present[i],
-            };
-    }
-    if (err->code == ERR_OK && xva_write_new(&o, &s->writer, err) == ERR_OK)
+    if (!disks)
+        return err_set(err, ERR_NOMEM, 0, "restore");
+    for (size_t i = 0; i < p->disk_count; i++)
+        disks[i] = (struct xva_write_disk){
+            .id = p->disks[i].id,
+            .virtual_size = p->point->disk[p->disks[i].disk].bytes,
+            .present = s->present[i],
+        };
+    if (xva_write_new(&o, &s->writer, err) == ERR_OK)
         s->total = xva_write_total(s->writer);
     free(disks);
     return err->code;
+}
+
+static void open_up(struct restore_source *s)
+{
+    struct err err = {0};
+
+    if (!s->opts.pipe->raw && make_writer(s, &err) != ERR_OK) {
+        fail(s, &err);
+        return;
+    }
+    s->open = true;
+    if (s->opts.pipe->disk_count)
+        walk_disk(s);
+    else
+        s->walked = true; /* a VM without disks: ova.xml and terminator */
+    wake_later(s);
+}
+
+static void know_next(struct restore_source *s);
+
+static void on_present(void *ctx, const struct err *err, uint8_t *take)
+{
+    struct restore_source *s = ctx;
+
+    s->presence = NULL;
+    if (s->stopped) {
+        free(take);
+        s->over = true;
+        s->stopped(s->opts.ctx);
+    } else if (err->code != ERR_OK) {
+        fail(s, err);
+    } else {
+        s->present[s->known++] = take;
+        know_next(s);
+    }
+}
+
+/* Which blocks of the next disk hold data; after the last one, begin. */
+static void know_next(struct restore_source *s)
+{
+    const struct restore_pipe_opts *p = s->opts.pipe;
+    struct presence_opts o = {
+        .store = s->opts.store,
+        .keys = vault_keys(p->vault),
+        .point = p->point,
+        .log2_block = (unsigned)__builtin_ctzll(XVA_WRITE_BLOCK),
+        .done = on_present,
+        .ctx = s,
+    };
+    struct err err = {0};
+
+    if (p->raw || s->known == p->disk_count) {
+        open_up(s);
+        return;
+    }
+    o.disk = p->disks[s->known].disk;
+    if (presence_start(&o, &s->presence, &err) != ERR_OK)
+        fail(s, &err);
 }
 
 enum err_code restore_source_new(const struct restore_source_opts *opts,
@@ -384,25 +412,16 @@ enum err_code restore_source_new(const struct restore_source_opts *opts,
         return err_set(err, ERR_NOMEM, 0, "restore");
     s->opts = *opts;
     s->ring = malloc(RESTORE_SOURCE_RING);
-    if (!s->ring) {
-        err_set(err, ERR_NOMEM, 0, "restore");
-        goto failed;
+    s->present = calloc(p->disk_count + 1, sizeof(*s->present));
+    if (!s->ring || !s->present) {
+        restore_source_free(s);
+        return err_set(err, ERR_NOMEM, 0, "restore");
     }
     if (p->raw)
         s->total = p->point->disk[p->disks[0].disk].bytes;
-    else if (make_writer(s, err) != ERR_OK)
-        goto failed;
-    if (p->disk_count) {
-        walk_disk(s);
-    } else {
-        s->walked = true; /* a VM without disks: ova.xml and terminator */
-        wake_later(s);
-    }
     *out = s;
+    know_next(s);
     return ERR_OK;
-failed:
-    restore_source_free(s);
-    return err->code;
 }
 
 uint64_t restore_source_total(const struct restore_source *s)
@@ -439,6 +458,8 @@ void restore_source_stop(struct restore_source *s, void (*stopped)(void *ctx))
     timer_stop(&s->wake);
     if (s->walk)
         walk_cancel(s->walk);
+    else if (s->presence)
+        presence_cancel(s->presence);
     else
         timer_start(s->opts.pipe->data->loop, &s->wake, 0, on_stopped);
 }
@@ -449,7 +470,7 @@ void restore_source_free(struct restore_source *s)
         return;
     timer_stop(&s->wake);
     xva_write_free(s->writer);
-    for (size_t i = 0; s->present && i < s->opts.pipe->disk_count; i++)
+    for (size_t i = 0; i < s->known; i++)
         free(s->present[i]);
     free(s->present);
     free(s->ring);

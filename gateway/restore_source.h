@@ -25,16 +25,19 @@ struct restore_source;
 struct restore_source_opts {
     const struct restore_pipe_opts *pipe; /* all borrowed for its life */
     struct store *store;
+    /* The length is known, and bytes will come; once, later, unless it failed
+     * before: then ready() and restore_source_over(). */
+    void (*opened)(void *ctx);
     /* Bytes can be pulled, after a pull that gave none; or it failed. Later. */
     void (*ready)(void *ctx);
     void *ctx;
 };
 
-/* ERR_NOMEM, ERR_ARGUMENT. Begins to walk. */
+/* ERR_NOMEM, ERR_ARGUMENT. Begins to read maps, then to walk. */
 enum err_code restore_source_new(const struct restore_source_opts *opts,
                                  struct restore_source **out, struct err *err);
 
-/* Bytes in all. */
+/* Bytes in all; from opened() on. */
 uint64_t restore_source_total(const struct restore_source *s);
 
 /* At most max bytes; 0: none now (ready() will come), or the end, or failed:
