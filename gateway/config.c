@@ -146,8 +146,7 @@ static enum err_code check(const struct config *c, const char **key,
         return bad(err, key, "log_form", "wanted plain, json or systemd");
     if (!locations_ok(c->allowed_locations))
         return bad(err, key, "allowed_locations",
-                   "each prefix begins with s3://, file:///, https:// or "
-                   "http://");
+                   "each begins with s3:// or file:///");
     if (c->chunk_bytes & (c->chunk_bytes - 1))
         return bad(err, key, "chunk", "wanted a power of two");
     return ERR_OK;

@@ -142,7 +142,8 @@ static void on_snapshot_removed(void *ctx, const struct err *err)
         b->snapshot[0] = 0;
         job_note_close(b->job, b->row);
     } else {
-        /* Its row stays open: the sweep at the next start tries again. */
+        /* Its row stays open, and it carries our mark and the job in its name:
+         * a person can find it. */
         job_warn(b->job, "the snapshot could not be removed: %s", err->text);
     }
     backup_end(b);
