@@ -147,7 +147,7 @@ class Round:
             answer = self.gateway.api(
                 "POST", "/restores", point="p/real-%s@latest" % store,
                 pool="p", name=name)
-            job = self.gateway.wait([answer.get("job") or answer["id"]])[0]
+            job = self.gateway.wait([answer["jobs"][0]["id"]])[0]
         raw["result"] = {k: v for k, v in job["result"].items()
                          if k.endswith("_bytes") or k == "body_gets"}
         disk = self.sim.vm(name)["disks"][0]["file"]
