@@ -15,10 +15,7 @@ BUILD_PACKAGES=(
 DEMO_PACKAGES=(
     python3:python3 e2fsprogs:mke2fs openssl:openssl curl:curl
 )
-BENCH_PACKAGES=(
-    python3:python3 openssl:openssl ceph-mon:ceph-mon ceph-osd:ceph-osd
-    radosgw:radosgw ceph-common:ceph e2fsprogs:mke2fs
-)
+BENCH_PACKAGES=(python3:python3 openssl:openssl e2fsprogs:mke2fs)
 TEST_PACKAGES=(
     "${DEMO_PACKAGES[@]}" python3-boto3 python3-cryptography
     python3-yaml sqlite3:sqlite3 zstd:zstd nodejs:node npm:npm
