@@ -93,7 +93,7 @@ static enum err_code match_disks(struct xva *x, struct err *err)
 
 static bool read_ova(struct xva *x)
 {
-    struct err err;
+    struct err err = {0};
 
     buf_init_secret(&x->ova_text, POINT_METADATA_MAX);
     if (point_metadata(x->site->keys, x->entry->name, x->point, &x->ova_text,

@@ -100,11 +100,13 @@ static void finish(struct vault_open *o, const struct err *err)
 /* The last call of every callback; `o` may be gone after it. */
 static void settle(struct vault_open *o)
 {
-    struct vault_opened opened = {
-        .keys = o->keys, .pair = o->pair, .bad_wraps = o->bad_wraps};
+    struct vault_opened opened;
 
+    /* Not before nothing is under way: the pair is the lane's until then. */
     if (o->state != OPEN_ENDING || o->op || o->fetching || o->item_out)
         return;
+    opened = (struct vault_opened){
+        .keys = o->keys, .pair = o->pair, .bad_wraps = o->bad_wraps};
     o->opts.done(o->opts.ctx, &o->err, o->err.code ? NULL : &opened);
     seal_pair_fini(&opened.pair);
     free_open(o);

@@ -503,8 +503,8 @@ static void check_metadata(struct verify_check *c)
                            point->metadata.len, &id, &err) != ERR_OK) {
         find(c, &err);
     } else if (keyring_find(c->v->opts.keys, SEAL_KEY_DATA, &id)) {
-        point_metadata(c->v->opts.keys, c->name, point, &text, &err);
-        if (err.code == ERR_INTEGRITY)
+        if (point_metadata(c->v->opts.keys, c->name, point, &text, &err) ==
+            ERR_INTEGRITY)
             find(c, &err);
     }
     buf_fini(&text);

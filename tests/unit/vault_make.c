@@ -33,12 +33,17 @@ void vault_make_fini(struct vault_make *m)
 void vault_make_chunk(uint32_t n, uint8_t *out, size_t len)
 {
     uint64_t x = 0x9e3779b97f4a7c15u * (n + 1);
+    uint8_t eight[8];
 
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i += sizeof(eight)) {
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
-        out[i] = n % 3 == 0 ? (uint8_t)("abcdefgh"[x & 7]) : (uint8_t)(x >> 24);
+        /* eight letters of sixteen, or eight random bytes */
+        bytes_put_u64(
+            eight, n % 3 ? x : (x & 0x0f0f0f0f0f0f0f0f) + 0x4141414141414141);
+        memcpy(out + i, eight,
+               len - i < sizeof(eight) ? len - i : sizeof(eight));
     }
 }
 
