@@ -176,6 +176,8 @@ enum err_code http_transfer_start(struct http_client *c,
     t->on_body = opts->on_body;
     t->done = opts->done;
     t->ctx = opts->ctx;
+    /* The loop's time stands still in a callback, and before the first. */
+    uv_update_time(loop_uv(http_client_loop(c)));
     t->started_at = now_ms(t);
     rc = http_setup_transfer(t, opts, err);
     if (rc == ERR_OK)

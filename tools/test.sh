@@ -110,9 +110,12 @@ run_suites()
 
     export CAIRN_BUILD=$PWD/build-asan CAIRN_RELEASE=$PWD/build
     for file in tests/flow/test_*.py tests/flow/test_*.sh; do
-        [ -f "$file" ] && run_suite "$file"
+        # What ctest has run is not run again.
+        if [ -f "$file" ] &&
+            ! grep -qF "${file##*/}" tests/flow/*.cmake; then
+            run_suite "$file"
+        fi
     done
-    return 0
 }
 
 test_all()

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # What judges the pool simulator. The scripts find xensim in CAIRN_BUILD.
-find_program(PYTHON3 python3 REQUIRED)
 foreach(judge wire faults import xva_img xen_api)
   add_test(NAME flow_xensim_${judge} COMMAND ${PYTHON3}
     ${CMAKE_SOURCE_DIR}/tests/flow/xensim_${judge}.py)
