@@ -77,6 +77,7 @@ SKIPPED = {".git", ".cache", "node_modules", "__pycache__"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 SPDX = "SPDX-License-" "Identifier: Apache-2.0"
 PRIVATE = re.compile(r"(?<![\w.)-])/(work|farm|home/\w+|tmp/wt)/")
+CONFLICT = re.compile(r"(<<<<<<<|>>>>>>>) |=======$")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
 SOURCE_ENDS = (".c", ".h", ".py", ".sh", ".cmake", ".js", ".mjs", ".cjs")
 SOURCE_NAMES = ("CMakeLists.txt", ".clang-tidy")
@@ -262,6 +263,8 @@ def check_text(tree, name, text):
     if is_source(name, text) and not any(SPDX in s for s in lines[:3]):
         tree.tell(name, 1, "has no SPDX line in its first three")
     for number, line in enumerate(lines, 1):
+        if CONFLICT.match(line):
+            tree.tell(name, number, "is left over from a merge")
         if PRIVATE.search(line):
             tree.tell(name, number, "names a path of somebody's machine")
         if is_source(name, text) and UNFINISHED.search(line):

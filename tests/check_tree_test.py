@@ -106,6 +106,7 @@ class Words(unittest.TestCase):
         ("tools/x.sh", "echo\n", False, "no SPDX line"),
         ("run", "#!/bin/bash\n", False, "no SPDX line"),
         ("README.md", "hello\n", False, ""),
+        ("README.md", "<<<" "<<<< HEAD\n", False, "left over from a merge"),
         ("README.md", "see /wo" "rk/x\n", False, "somebody's machine"),
         ("base/a.c", "/* /fa" "rm/x */\n", True, "somebody's machine"),
         ("README.md", "src/wo" "rk/x and http://x/wo" "rk/y\n", False, ""),
