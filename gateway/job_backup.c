@@ -6,297 +6,19 @@
  *   snapshots -> memory -> snapshot -> pipe: session, export, commit
  *   -> snapshot removed -> point into the catalog -> end
  *
- * Whatever goes wrong, backup_end() is entered and stays entered: it looks at
+ * Whatever goes wrong, job_backup_end() is entered and stays entered: it looks at
  * what is still there, starts the removal of one thing, and is called again
  * when that is gone. The same way leads out of a success.
  */
-#include "gateway/job.h"
+#include "gateway/job_backup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/parse.h"
-#include "gateway/backup_pipe.h"
-#include "gateway/gates.h"
-#include "gateway/job_tidy.h"
-#include "gateway/pools.h"
-#include "gateway/vaults.h"
-#include "tenants/catalog_point.h"
-#include "xenapi/xenapi_call.h"
-#include "xenapi/xenapi_export.h"
-#include "xenapi/xenapi_snapshot.h"
-#include "xenapi/xenapi_vm.h"
 
 #define SERIES_KEY "cairn:series"
-#define SERIES_MAX 128
-
-struct backup {
-    struct job *job;
-    struct vaults_hold *vault;
-    struct pools_hold *pool;
-    struct xenapi_inventory_op *asking;
-    struct xenapi_inventory *live, *made; /* of the VM, of the snapshot */
-    char series[SERIES_MAX + 1];
-    struct id16 vm;
-    struct catalog_call call;
-    struct point_ref witness;
-    struct gates_need alive, snapping;
-    bool waiting; /* for one of the gates or for memory */
-    struct budget_need need;
-    bool asked, granted;
-    int64_t row; /* of the snapshot in the journal */
-    struct xenapi_snapshot *snapping_op;
-    char snapshot[XENAPI_REF_MAX]; /* "": there is none (any more) */
-    struct xenapi_vm_op *removing;
-    struct data_loop *data;
-    struct backup_pipe *pipe;
-    struct xenapi_export *export;
-    bool ticketed, reported; /* the export's ready() came; its stream's end
-                                was reported */
-    struct job_tidy_uploads uploads;
-    uint64_t total_bytes;
-    bool ending, removed, kept;
-    unsigned calls; /* of catalog, journal, tidy, pools, vaults: to come back */
-    struct err err;
-    enum exit_peer peer;
-    struct session_result result;
-    struct backup_pipe_figures figures;
-    struct catalog_point point;
-    char *disks_json;
-};
-
-static void backup_end(struct backup *b);
-
-static void backup_fail(struct backup *b, const struct err *err,
-                        enum exit_peer peer)
-{
-    if (b->err.code == ERR_OK)
-        b->peer = peer;
-    err_keep(&b->err, err);
-    backup_end(b);
-}
-
-static const struct xenapi_vm *the_vm(const struct xenapi_inventory *inv)
-{
-    return inv && inv->vm_count ? &inv->vms[0] : NULL;
-}
-
-/* --- the end: one thing after the other ---------------------------------- */
-
-static void backup_free(struct backup *b)
-{
-    struct job *job = b->job;
-    struct json *result = NULL;
-
-    if (b->data)
-        engine_data_give(b->data);
-    if (b->granted)
-        budget_give(job->engine->budget, b->need.bytes);
-    gates_leave(&b->snapping);
-    gates_leave(&b->alive);
-    xenapi_inventory_drop(b->live);
-    xenapi_inventory_drop(b->made);
-    if (b->pool)
-        pools_drop(b->pool);
-    if (b->vault)
-        vaults_drop(b->vault);
-    job_tidy_uploads_fini(&b->uploads);
-    if (b->err.code == ERR_OK) {
-        const struct session_figures *f = &b->result.figures;
-
-        result = json_new_object();
-        json_set_text(result, "point", b->point.id);
-        json_set_text(result, "name", b->result.point.name);
-        json_set_int(result, "read_bytes", (int64_t)f->read);
-        json_set_int(result, "zero_bytes", (int64_t)f->zero);
-        json_set_int(result, "unchanged_bytes", (int64_t)f->unchanged);
-        json_set_int(result, "known_bytes", (int64_t)f->known);
-        json_set_int(result, "new_bytes", (int64_t)f->fresh);
-        json_set_int(result, "stored_bytes", (int64_t)f->stored);
-        json_set_int(result, "meta_bytes", (int64_t)f->meta_bytes);
-        json_set_int(result, "packs", (int64_t)f->packs);
-        json_set_int(result, "received_bytes", (int64_t)b->figures.received);
-        json_set_int(result, "requests", (int64_t)b->figures.store_requests);
-        json_set_int(result, "listings", (int64_t)b->figures.store_lists);
-    }
-    free(b->disks_json);
-    job->state = NULL;
-    {
-        const struct err err = b->err;
-        const enum exit_peer peer = b->peer;
-
-        free(b);
-        job_finish(job, &err, peer, result);
-    }
-}
-
-static void on_snapshot_removed(void *ctx, const struct err *err)
-{
-    struct backup *b = ctx;
-
-    b->removing = NULL;
-    b->removed = true;
-    if (err->code == ERR_OK) {
-        b->snapshot[0] = 0;
-        job_note_close(b->job, b->row);
-    } else {
-        /* Its row stays open, and it carries our mark and the job in its name:
-         * a person can find it. */
-        job_warn(b->job, "the snapshot could not be removed: %s", err->text);
-    }
-    backup_end(b);
-}
-
-static bool end_snapshot(struct backup *b)
-{
-    const struct xenapi_vm_remove_opts o = {
-        .ref = b->snapshot,
-        .snapshot = true,
-        .done = on_snapshot_removed,
-        .ctx = b,
-    };
-    struct err err = {0};
-
-    if (b->removed || !b->snapshot[0])
-        return false;
-    if (b->removing)
-        return true;
-    job_stage(b->job, "remove snapshot");
-    if (xenapi_vm_remove(b->pool->session, &o, &b->removing, &err) == ERR_OK)
-        return true;
-    job_warn(b->job, "the snapshot could not be removed: %s", err.text);
-    b->removed = true;
-    return false;
-}
-
-/* Pipe and export: true while one of them is there. */
-static bool end_transfer(struct backup *b)
-{
-    if (b->pipe && b->err.code != ERR_OK)
-        backup_pipe_cancel(b->pipe, &b->err);
-    if (b->export) {
-        if (b->err.code != ERR_OK)
-            xenapi_export_cancel(b->export);
-        /* Without a pipe nobody else says that the stream is over. */
-        if (!b->pipe && b->ticketed && !b->reported) {
-            b->reported = true;
-            xenapi_export_streamed(b->export, &b->err);
-        }
-    }
-    return b->pipe || b->export;
-}
-
-static enum err_code run_put_point(struct catalog_call *call,
-                                   struct catalog *c, struct err *err)
-{
-    struct backup *b = (struct backup *)(void *)((char *)call -
-                           offsetof(struct backup, call));
-
-    if (catalog_point_put(c, &b->point, err) != ERR_OK)
-        return err->code;
-    return catalog_job_note(c, b->job->id, b->point.id, NULL, err);
-}
-
-static void on_point_kept(struct catalog_call *call, const struct err *err)
-{
-    struct backup *b = (struct backup *)(void *)((char *)call -
-                           offsetof(struct backup, call));
-
-    b->calls--;
-    b->kept = true;
-    if (err->code != ERR_OK)
-        job_warn(b->job, "the point is in the vault but not in the catalog: "
-                 "%s", err->text);
-    backup_end(b);
-}
-
-static char *disks_json(const struct xenapi_vm *vm,
-                        const struct backup_pipe_disk *disks, size_t count)
-{
-    struct json *all = json_new_array();
-    char *text;
-
-    for (size_t i = 0; i < count; i++) {
-        struct json *one = json_new_object();
-
-        json_set_int(one, "position", disks[i].position);
-        json_set_text(one, "uuid", disks[i].live_uuid);
-        json_set_text(one, "name", disks[i].name);
-        json_set_int(one, "size", (int64_t)vm->disks[i].virtual_size);
-        json_append(all, one);
-    }
-    text = json_dump(all, false, NULL);
-    json_free(all);
-    return text;
-}
-
-/* What the catalog is to know of a point; true while it is written. */
-static bool end_point(struct backup *b)
-{
-    const struct session_figures *f = &b->result.figures;
-    const char *id = strrchr(b->result.point.name, '/');
-    struct catalog_point *p = &b->point;
-    char day[32];
-
-    if (b->err.code != ERR_OK || b->kept || !id)
-        return false;
-    snprintf(p->id, sizeof(p->id), "%s", id + 1);
-    snprintf(day, sizeof(day), "%.16s", p->id);
-    clock_parse_compact(day, &p->time_ms);
-    p->vault_id = b->vault->id;
-    p->name = b->result.point.name;
-    p->series = b->series;
-    p->vm_uuid = b->job->vm_uuid;
-    p->vm_name = b->job->vm_name;
-    p->pool = b->pool->name;
-    p->mode = "xva";
-    p->gateway = b->job->engine->gateway;
-    p->disks = b->disks_json ? b->disks_json : "[]";
-    p->started_ms = b->result.start_ms;
-    p->ended_ms = b->result.end_ms;
-    p->read_bytes = f->read;
-    p->changed_bytes = f->fresh + f->known;
-    p->new_bytes = f->fresh;
-    p->stored_bytes = f->stored;
-    p->virtual_bytes = b->total_bytes;
-    memcpy(p->sha256, b->result.point.sha256, sizeof(p->sha256));
-    p->made_here = true;
-    p->verdict = "";
-    b->calls++;
-    b->call.run = run_put_point;
-    b->call.done = on_point_kept;
-    catalog_call_start(b->job->engine->catalog, &b->call);
-    b->kept = true;
-    return true;
-}
-
-static void backup_end(struct backup *b)
-{
-    struct engine *e = b->job->engine;
-
-    b->ending = true;
-    if (b->asking)
-        xenapi_inventory_cancel(b->asking);
-    if (b->snapping_op && b->err.code != ERR_OK)
-        xenapi_snapshot_cancel(b->snapping_op);
-    if (b->waiting) {
-        b->waiting = false;
-        gates_leave(&b->snapping);
-        gates_leave(&b->alive);
-        if (b->asked && !b->granted &&
-            budget_withdraw(e->budget, &b->need))
-            b->asked = false;
-    }
-    if (end_transfer(b) || b->asking || b->snapping_op || b->calls ||
-        (b->asked && !b->granted))
-        return;
-    gates_leave(&b->snapping);
-    if (end_snapshot(b) || end_point(b))
-        return;
-    backup_free(b);
-}
 
 /* --- pipe and export ----------------------------------------------------- */
 
@@ -306,9 +28,9 @@ static void on_export_done(void *ctx, const struct err *err)
 
     b->export = NULL;
     if (err->code != ERR_OK) {
-        backup_fail(b, err, EXIT_PEER_POOL);
+        job_backup_fail(b, err, EXIT_PEER_POOL);
     } else if (b->ending) {
-        backup_end(b);
+        job_backup_end(b);
     } else {
         job_stage(b->job, "commit");
         backup_pipe_commit(b->pipe);
@@ -323,7 +45,7 @@ static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
     if (b->pipe && !b->ending)
         backup_pipe_export(b->pipe, ticket);
     else
-        backup_end(b);
+        job_backup_end(b);
 }
 
 static void on_pipe_ready(void *ctx)
@@ -344,7 +66,7 @@ static void on_pipe_ready(void *ctx)
     snprintf(label, sizeof(label), "cairn backup of %s", b->job->vm_name);
     job_stage(b->job, "transfer");
     if (xenapi_export_start(b->pool->session, &o, &b->export, &err) != ERR_OK)
-        backup_fail(b, &err, EXIT_PEER_POOL);
+        job_backup_fail(b, &err, EXIT_PEER_POOL);
 }
 
 static void on_pipe_streamed(void *ctx, const struct err *err)
@@ -387,9 +109,9 @@ static void on_pipe_done(void *ctx, const struct err *err,
         err_clear(&b->err);
         for (uint64_t i = 0; i < result->warnings; i++)
             job_warn(b->job, "a point of this VM could not be read");
-        backup_end(b);
+        job_backup_end(b);
     } else {
-        backup_fail(b, err, EXIT_PEER_STORE);
+        job_backup_fail(b, err, EXIT_PEER_STORE);
     }
 }
 
@@ -403,7 +125,7 @@ static uint32_t position_of(const struct xenapi_disk *d, size_t i)
 
 static void start_pipe(struct backup *b)
 {
-    const struct xenapi_vm *vm = the_vm(b->made);
+    const struct xenapi_vm *vm = job_backup_vm(b->made);
     struct backup_pipe_disk *disks =
         calloc(vm->disk_count ? vm->disk_count : 1, sizeof(*disks));
     struct backup_pipe_opts o = {
@@ -429,7 +151,7 @@ static void start_pipe(struct backup *b)
 
     if (!disks) {
         err_set(&err, ERR_NOMEM, 0, "backup");
-        backup_fail(b, &err, EXIT_PEER_NONE);
+        job_backup_fail(b, &err, EXIT_PEER_NONE);
         return;
     }
     for (size_t i = 0; i < vm->disk_count; i++) {
@@ -442,11 +164,11 @@ static void start_pipe(struct backup *b)
         disks[i].position = position_of(d, i);
         b->total_bytes += d->virtual_size;
     }
-    b->disks_json = disks_json(vm, disks, vm->disk_count);
+    b->disks_json = job_backup_disks(vm, disks, vm->disk_count);
     b->data = engine_data_take(b->job->engine);
     o.data = b->data;
     if (backup_pipe_start(&o, &b->pipe, &err) != ERR_OK)
-        backup_fail(b, &err, EXIT_PEER_NONE);
+        job_backup_fail(b, &err, EXIT_PEER_NONE);
     free(disks);
 }
 
@@ -462,16 +184,16 @@ static void on_snapshot(void *ctx, const struct err *err,
     if (err->code != ERR_OK) {
         if (b->row)
             job_note_close(b->job, b->row);
-        backup_fail(b, err, EXIT_PEER_POOL);
+        job_backup_fail(b, err, EXIT_PEER_POOL);
         return;
     }
     b->made = inventory;
-    snprintf(b->snapshot, sizeof(b->snapshot), "%s", the_vm(inventory)->ref);
+    snprintf(b->snapshot, sizeof(b->snapshot), "%s", job_backup_vm(inventory)->ref);
     job_note_update(b->job, b->row, b->snapshot, NULL);
     job_log(b->job, "info", "snapshot %s of %zu disks",
-            the_vm(inventory)->uuid, the_vm(inventory)->disk_count);
+            job_backup_vm(inventory)->uuid, job_backup_vm(inventory)->disk_count);
     if (b->ending)
-        backup_end(b);
+        job_backup_end(b);
     else
         start_pipe(b);
 }
@@ -484,7 +206,7 @@ static bool is_left_out(const struct xenapi_disk *d)
 static void on_snapshot_noted(void *ctx, const struct err *err, int64_t row)
 {
     struct backup *b = ctx;
-    const struct xenapi_vm *vm = the_vm(b->live);
+    const struct xenapi_vm *vm = job_backup_vm(b->live);
     const char *ignored[256];
     struct xenapi_snapshot_opts o = {
         .vm_ref = vm->ref,
@@ -502,7 +224,7 @@ static void on_snapshot_noted(void *ctx, const struct err *err, int64_t row)
     if (err->code != ERR_OK || b->ending) {
         if (row)
             job_note_close(b->job, row);
-        backup_fail(b, err, EXIT_PEER_NONE);
+        job_backup_fail(b, err, EXIT_PEER_NONE);
         return;
     }
     for (size_t i = 0; i < vm->disk_count && i < BYTES_COUNT(ignored); i++) {
@@ -515,7 +237,7 @@ static void on_snapshot_noted(void *ctx, const struct err *err, int64_t row)
     if (xenapi_snapshot_start(b->pool->session, &o, &b->snapping_op, &why) !=
         ERR_OK) {
         job_note_close(b->job, row);
-        backup_fail(b, &why, EXIT_PEER_POOL);
+        job_backup_fail(b, &why, EXIT_PEER_POOL);
     }
 }
 
@@ -542,7 +264,7 @@ static void no_memory(struct backup *b)
 {
     const struct err err = {.code = ERR_NOMEM, .text = "backup"};
 
-    backup_fail(b, &err, EXIT_PEER_NONE);
+    job_backup_fail(b, &err, EXIT_PEER_NONE);
 }
 
 static void on_memory(struct budget_need *need)
@@ -552,7 +274,7 @@ static void on_memory(struct budget_need *need)
 
     b->granted = true;
     if (b->ending) {
-        backup_end(b);
+        job_backup_end(b);
         return;
     }
     b->snapping.open = on_may_snapshot;
@@ -577,7 +299,7 @@ static void on_may_live(struct gates_need *gates)
 
 static void wait_for_room(struct backup *b)
 {
-    const struct xenapi_vm *vm = the_vm(b->live);
+    const struct xenapi_vm *vm = job_backup_vm(b->live);
     const struct config *c = b->job->engine->config;
     char name[GATES_NAME];
 
@@ -626,9 +348,9 @@ static void on_witness(struct catalog_call *call, const struct err *err)
 
     b->calls--;
     if (err->code != ERR_OK)
-        backup_fail(b, err, EXIT_PEER_NONE);
+        job_backup_fail(b, err, EXIT_PEER_NONE);
     else if (b->ending)
-        backup_end(b);
+        job_backup_end(b);
     else
         wait_for_room(b);
 }
@@ -647,10 +369,10 @@ static enum err_code check_vm(struct backup *b, const struct xenapi_vm *vm,
         if (strcmp(vm->operations[i], "migrate_send") == 0 ||
             strcmp(vm->operations[i], "pool_migrate") == 0)
             return err_set(err, ERR_AGAIN, 0, "it is being migrated");
-    if (series && (!*series || strlen(series) > SERIES_MAX))
+    if (series && (!*series || strlen(series) > JOB_BACKUP_SERIES_MAX))
         return err_set(err, ERR_ARGUMENT, 0, "other_config " SERIES_KEY
                        " has %zu bytes, not 1 to %d", strlen(series),
-                       SERIES_MAX);
+                       JOB_BACKUP_SERIES_MAX);
     parse_uuid_text(&b->vm, b->series);
     if (series)
         snprintf(b->series, sizeof(b->series), "%s", series);
@@ -666,16 +388,16 @@ static void on_vm(void *ctx, const struct err *err,
     b->asking = NULL;
     b->live = inventory;
     if (err->code != ERR_OK) {
-        backup_fail(b, err, EXIT_PEER_POOL);
+        job_backup_fail(b, err, EXIT_PEER_POOL);
         return;
     }
     if (b->ending) {
-        backup_end(b);
+        job_backup_end(b);
         return;
     }
-    job_name(b->job, the_vm(inventory)->name);
-    if (check_vm(b, the_vm(inventory), &why) != ERR_OK) {
-        backup_fail(b, &why, EXIT_PEER_POOL);
+    job_name(b->job, job_backup_vm(inventory)->name);
+    if (check_vm(b, job_backup_vm(inventory), &why) != ERR_OK) {
+        job_backup_fail(b, &why, EXIT_PEER_POOL);
         return;
     }
     b->calls++;
@@ -697,14 +419,14 @@ static void on_tidy(void *ctx, const struct err *err)
 
     b->calls--;
     if (err->code != ERR_OK) {
-        backup_fail(b, err, EXIT_PEER_POOL);
+        job_backup_fail(b, err, EXIT_PEER_POOL);
     } else if (b->ending || job_is_cancelled(b->job)) {
-        backup_fail(b, &cancelled, EXIT_PEER_NONE);
+        job_backup_fail(b, &cancelled, EXIT_PEER_NONE);
     } else {
         job_stage(b->job, "prepare");
         if (xenapi_inventory_start(b->pool->session, &o, &b->asking, &why) !=
             ERR_OK)
-            backup_fail(b, &why, EXIT_PEER_POOL);
+            job_backup_fail(b, &why, EXIT_PEER_POOL);
     }
 }
 
@@ -715,7 +437,7 @@ static void on_pool(void *ctx, const struct err *err, struct pools_hold *hold)
     b->pool = hold;
     if (err->code != ERR_OK || b->ending) {
         b->calls--;
-        backup_fail(b, err, EXIT_PEER_POOL);
+        job_backup_fail(b, err, EXIT_PEER_POOL);
         return;
     }
     job_tidy(b->job, b->pool, b->vault, on_tidy, b);
@@ -729,7 +451,7 @@ static void on_vault(void *ctx, const struct err *err,
     b->vault = hold;
     if (err->code != ERR_OK || b->ending) {
         b->calls--;
-        backup_fail(b, err, EXIT_PEER_STORE);
+        job_backup_fail(b, err, EXIT_PEER_STORE);
         return;
     }
     pools_take(b->job->engine->pools, b->job->pool_id, b->job->attempt > 1,
@@ -758,7 +480,7 @@ static void backup_cancel(struct job *job)
     struct backup *b = job->state;
 
     /* What the pipe has committed stays committed: it decides. */
-    backup_fail(b, &err, EXIT_PEER_NONE);
+    job_backup_fail(b, &err, EXIT_PEER_NONE);
 }
 
 const struct job_kind job_kind_backup = {

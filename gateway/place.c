@@ -143,8 +143,10 @@ enum err_code place_store(struct place *p, struct loop *loop,
         .prefix = p->prefix,
     };
 
+    if (p->root && store_dir_new(loop, p->root, p->lane, out, err) != ERR_OK)
+        return err_context(err, "%s", p->text);
     if (p->root)
-        return store_dir_new(loop, p->root, p->lane, out, err);
+        return ERR_OK;
     return store_s3_new(loop, client, &o, out, err);
 }
 
