@@ -96,9 +96,10 @@ enum err_code cli_input_password(const struct cli_run *run,
                        "--password-file");
     quiet = loud;
     quiet.c_lflag &= (tcflag_t)~ECHO;
+    /* Quiet before anybody is asked. */
+    tcsetattr(0, TCSAFLUSH, &quiet);
     fprintf(stderr, "%s: ", prompt);
     fflush(stderr);
-    tcsetattr(0, TCSAFLUSH, &quiet);
     rc = read_line(out, err);
     tcsetattr(0, TCSAFLUSH, &loud);
     fprintf(stderr, "\n");

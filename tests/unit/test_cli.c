@@ -18,6 +18,7 @@
 #include "gateway/api_call.h"
 #include "tenants/catalog_job.h"
 #include "tests/unit/api_rig.h"
+#include "tests/unit/net_peer.h"
 
 #define TEXT 16384
 #define PIN_AA                                                                 \
@@ -34,6 +35,10 @@ struct program {
     void (*tick)(struct program *p); /* every 5 ms; may be NULL */
     unsigned ticks;
     void *user;
+    /* A terminal for standard input and error; 0: none. */
+    int terminal;
+    const char *const (*script)[2]; /* what is seen, what is typed then */
+    char seen[TEXT];                /* all that came to the terminal */
 };
 
 static void read_all(const char *path, char out[TEXT])
@@ -48,10 +53,27 @@ static void read_all(const char *path, char out[TEXT])
     unlink(path);
 }
 
+/* Read what stands on the terminal, and type what the script says. */
+static void look_at_terminal(struct program *p)
+{
+    size_t at = strlen(p->seen);
+    ssize_t n = read(p->terminal, p->seen + at, sizeof(p->seen) - at - 1);
+
+    if (n > 0)
+        p->seen[at + (size_t)n] = '\0';
+    if (!(*p->script)[0] || !strstr(p->seen, (*p->script)[0]))
+        return;
+    if (write(p->terminal, (*p->script)[1], strlen((*p->script)[1])) > 0)
+        p->script++;
+}
+
 static void on_tick(struct timer *t)
 {
     struct program *p = (struct program *)t;
     int status;
+
+    if (p->terminal)
+        look_at_terminal(p);
 
     p->ticks++;
     if (waitpid(p->pid, &status, WNOHANG) == p->pid) {
@@ -88,9 +110,14 @@ static int run(struct program *p, struct api_rig *r, const char *const *words)
         argv[n++] = (char *)(uintptr_t)*words++;
     argv[n] = NULL;
     posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&files, 0,
+                                     p->terminal ? ptsname(p->terminal)
+                                                 : "/dev/null",
+                                     p->terminal ? O_RDWR : O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT, 0600);
     posix_spawn_file_actions_addopen(&files, 2, err, O_WRONLY | O_CREAT, 0600);
+    if (p->terminal)
+        posix_spawn_file_actions_adddup2(&files, 0, 2);
     p->rig = r;
     p->done = false;
     p->ticks = 0;
@@ -348,6 +375,8 @@ struct ending {
     struct catalog_job_end end;
     char seen[CATALOG_JOB_ID];
     bool started;
+    unsigned began;
+    bool slow; /* runs for a second, so that a bar is drawn */
 };
 
 static bool on_open_job(void *ctx, const struct catalog_job *j)
@@ -377,6 +406,10 @@ static void end_job(struct program *p)
         assert_ok(&r->f, catalog_job_start(r->f.c, id, &r->f.err));
         assert_ok(&r->f, catalog_job_progress(r->f.c, id, "transfer", 512,
                                               1024, &r->f.err));
+        e->began = p->ticks;
+    } else if (e->slow && p->ticks < e->began + 200) {
+        assert_ok(&r->f, catalog_job_progress(r->f.c, id, NULL, 512, 1024,
+                                              &r->f.err));
     } else {
         e->started = false;
         assert_ok(&r->f, catalog_job_note(r->f.c, id, RIG_POINT, NULL,
@@ -600,6 +633,120 @@ static void vms_and_points_are_listed(void **state)
     assert_has(p->out, "provider");
 }
 
+static void terminal_open(struct program *p, const char *const (*script)[2])
+{
+    p->terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(p->terminal > 0);
+    assert_int_equal(grantpt(p->terminal), 0);
+    assert_int_equal(unlockpt(p->terminal), 0);
+    assert_int_equal(fcntl(p->terminal, F_SETFL, O_NONBLOCK), 0);
+    p->script = script;
+    p->seen[0] = '\0';
+}
+
+static void terminal_close(struct program *p)
+{
+    close(p->terminal);
+    p->terminal = 0;
+}
+
+static void a_person_is_asked_about_certificates_and_passwords(void **state)
+{
+    static const char *const no[][2] = {{"Trust it? [y/N]", "n\n"}, {0}};
+    static const char *const yes[][2] = {{"Trust it? [y/N]", "y\n"},
+                                         {"Password of u at h1:", "s3cret\n"},
+                                         {"Trust these members", "n\n"},
+                                         {0}};
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    char doc[512];
+    struct buf password;
+    struct catalog_pool pool;
+
+    snprintf(doc, sizeof(doc), LOOK, "false");
+    r->doc = doc;
+    terminal_open(p, no);
+    assert_exit(5, RUN("pool", "add", "west", "--host", "h1", "--user", "u"));
+    assert_string_equal(r->asked, "pool_probe;");
+    assert_has(p->seen, "00:AA");
+    terminal_close(p);
+    terminal_open(p, yes);
+    assert_exit(3, RUN("pool", "add", "west", "--host", "h1", "--user", "u"));
+    assert_has(r->asked, "pool_probe;pool_probe;pool_changed;");
+    assert_null(strstr(p->seen, "s3cret")); /* no echo */
+    terminal_close(p);
+    assert_ok(&r->f, catalog_pool_get(r->f.c, "west", &pool, &r->f.err));
+    buf_init_secret(&password, 100);
+    assert_ok(&r->f, catalog_pool_password(r->f.c, pool.id, &password,
+                                           &r->f.err));
+    assert_string_equal(buf_text(&password), "s3cret");
+    buf_fini(&password);
+    catalog_pool_fini(&pool);
+}
+
+static void a_terminal_shows_a_bar_that_is_written_over(void **state)
+{
+    static const char *const nothing[][2] = {{0}};
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct program *p = &program;
+    struct ending e = {.end = {.state = CATALOG_JOB_SUCCEEDED}};
+
+    terminal_open(p, nothing);
+    p->tick = end_job;
+    p->user = &e;
+    e.slow = true;
+    assert_exit(0, RUN("backup", "acme-web"));
+    p->tick = NULL;
+    assert_has(p->seen, "\r\033[Kacme-web  transfer  [============>");
+    assert_has(p->seen, "] " " 50 %");
+    assert_has(p->seen, "backup succeeded, point " RIG_POINT);
+    terminal_close(p);
+}
+
+static void over_tcp_a_token_and_a_trusted_certificate_are_needed(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct program *p = &program;
+    struct peer_cert good = peer_cert_new("127.0.0.1", false, NULL, -1, 10);
+    struct peer_cert bad = peer_cert_new("127.0.0.1", false, NULL, -1, 10);
+    char *cert = peer_cert_pem(&good), *key = peer_key_pem(&good);
+    char *other = peer_cert_pem(&bad);
+    char ca[128], wrong[128], token[128], server[64];
+    struct err err;
+
+    assert_int_equal(api_open(r->api,
+                              &(struct api_listen){.address = "127.0.0.1:0",
+                                                   .cert_pem = cert,
+                                                   .key_pem = key},
+                              &err),
+                     ERR_OK);
+    snprintf(server, sizeof(server), "https://127.0.0.1:%u",
+             api_port(r->api, 1));
+    write_file(r, "ca", cert, ca);
+    write_file(r, "wrong", other, wrong);
+    write_file(r, "token", w->acme_token, token);
+    assert_exit(0, RUN("tenant", "list", "--server", server, "--server-ca", ca,
+                       "--token-file", token));
+    assert_has(p->out, "acme");
+    assert_null(strstr(p->out, "globex"));
+    assert_exit(5, RUN("tenant", "list", "--server", server, "--server-ca",
+                       ca));
+    assert_has(p->err, "a token is needed");
+    assert_exit(75, RUN("tenant", "list", "--server", server, "--server-ca",
+                        wrong, "--token-file", token));
+    assert_exit(75, RUN("tenant", "list", "--server", server, "--token-file",
+                        token));
+    unlink(ca);
+    unlink(wrong);
+    unlink(token);
+    free(cert);
+    free(key);
+    free(other);
+    peer_cert_free(&good);
+    peer_cert_free(&bad);
+}
+
 static void the_completion_script_is_one(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
@@ -639,6 +786,9 @@ int main(void)
         ROW(a_restored_file_is_whole_or_not_there),
         ROW(a_restore_to_a_pool_prints_its_receipt),
         ROW(vms_and_points_are_listed),
+        ROW(a_person_is_asked_about_certificates_and_passwords),
+        ROW(a_terminal_shows_a_bar_that_is_written_over),
+        ROW(over_tcp_a_token_and_a_trusted_certificate_are_needed),
         ROW(the_completion_script_is_one),
     };
 
