@@ -235,10 +235,11 @@ static bool open_vault(struct restore_site *site, const char *key_file)
     if (restore_site_wait(site, cancel_open, open))
         return true;
     err = site->err;
-    return restore_site_fail(site, &err,
-                             err.code == ERR_NOT_FOUND
-                                 ? EXIT_NO_VAULT
-                                 : exit_of(err.code, EXIT_PEER_STORE));
+    /* Neither a vault nor, with the second, a bucket. */
+    if (err.code == ERR_NOT_FOUND ||
+        (err.code == ERR_REMOTE && err.detail == 404))
+        return restore_site_fail(site, &err, EXIT_NO_VAULT);
+    return restore_site_fail(site, &err, exit_of(err.code, EXIT_PEER_STORE));
 }
 
 /* --- both ends ------------------------------------------------------------ */
