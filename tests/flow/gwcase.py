@@ -93,6 +93,14 @@ def last_job(gw):
     return gw.json("job", "show", job["id"])
 
 
+def one_sentence(err, *words):
+    """Whether the last line says why a job failed, with all these words, and
+    the lines before it tell no more than its stages ("web: transfer")."""
+    lines = err.strip().splitlines()
+    return bool(lines) and all(w in lines[-1] for w in words) and \
+        not any("failed" in line or "tenant" in line for line in lines[:-1])
+
+
 def left_behind(gw, sim, pools=("paris", "rome")):
     """What should not be there when no job runs; empty: all is well."""
     left = ["upload " + f for f in gwlib.unfinished(gw)]
