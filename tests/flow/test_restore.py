@@ -27,7 +27,7 @@ import cairn_write  # noqa: E402
 VECTORS = os.path.join(HERE, "..", "data", "vectors")
 BUILD = os.environ.get("CAIRN_BUILD", os.path.join(ROOT, "build-asan"))
 RELEASE = os.environ.get("CAIRN_RELEASE", os.path.join(ROOT, "build"))
-PROGRAM = os.path.join(BUILD, "restore", "cairn-restore")
+PROGRAM = os.path.join(BUILD, "cairn-restore")
 MIB = 1 << 20
 WORK = tempfile.mkdtemp(prefix="cairn-restore-test-")
 failed = 0
@@ -535,7 +535,7 @@ def peak_of(process):
 
 
 def memory_does_not_grow_with_the_disk():
-    program = os.path.join(RELEASE, "restore", "cairn-restore")
+    program = os.path.join(RELEASE, "cairn-restore")
     if not os.path.exists(program):
         return "no release build"
     peaks = []

@@ -12,7 +12,7 @@ from cephlib import BUILD, Cases, Ceph, credentials, same
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VECTORS = os.path.join(HERE, "..", "data", "vectors")
-PROGRAM = os.path.join(BUILD, "restore", "cairn-restore")
+PROGRAM = os.path.join(BUILD, "cairn-restore")
 cases = Cases()
 
 with open(os.path.join(VECTORS, "vault.json"), encoding="utf-8") as f:
