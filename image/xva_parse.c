@@ -56,9 +56,12 @@ struct xva_parse {
 enum err_code xva_parse_new(const struct xva_read_opts *opts,
                             struct xva_parse **out, struct err *err)
 {
-    struct xva_parse *p = calloc(1, sizeof(*p));
     size_t max = opts->ova_max ? opts->ova_max : OVA_BYTES_MAX;
+    struct xva_parse *p;
 
+    if (!opts->suite)
+        return err_set(err, ERR_ARGUMENT, 0, "an XVA reader without a suite");
+    p = calloc(1, sizeof(*p));
     if (!p)
         return err_set(err, ERR_NOMEM, 0, "an XVA reader");
     p->opts = *opts;

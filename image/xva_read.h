@@ -63,7 +63,7 @@ struct xva_read_events {
 };
 
 struct xva_read_opts {
-    const struct seal_suite *suite; /* outlives the reader */
+    const struct seal_suite *suite; /* required; outlives the reader */
     const struct xva_read_events *events; /* all set but block; borrowed */
     void *ctx;
     size_t ova_max; /* bytes; 0: OVA_BYTES_MAX */
@@ -75,7 +75,7 @@ struct xva_read_opts {
     bool defer_sums;
 };
 
-/* ERR_NOMEM. */
+/* ERR_ARGUMENT, ERR_NOMEM. */
 enum err_code xva_read_new(const struct xva_read_opts *opts,
                            struct xva_read **out, struct err *err);
 void xva_read_free(struct xva_read *r);

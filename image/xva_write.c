@@ -151,9 +151,12 @@ static void piece(struct xva_write *w, enum write_state state, size_t len)
 enum err_code xva_write_new(const struct xva_write_opts *opts,
                             struct xva_write **out, struct err *err)
 {
-    struct xva_write *w = calloc(1, sizeof(*w));
+    struct xva_write *w;
     enum err_code rc = ERR_OK;
 
+    if (!opts->suite)
+        return err_set(err, ERR_ARGUMENT, 0, "an XVA writer without a suite");
+    w = calloc(1, sizeof(*w));
     if (!w)
         return err_set(err, ERR_NOMEM, 0, "an XVA writer");
     w->opts = *opts;

@@ -35,7 +35,7 @@ size_t xva_write_bitmap_bytes(uint64_t virtual_size);
 void xva_write_mark(uint8_t *present, uint64_t offset, uint64_t len);
 
 struct xva_write_opts {
-    const struct seal_suite *suite; /* outlives the writer */
+    const struct seal_suite *suite; /* required; outlives the writer */
     const void *ova; /* ova.xml; borrowed for the writer's life */
     size_t ova_len;
     const struct xva_write_disk *disks;
@@ -47,7 +47,8 @@ struct xva_write_opts {
     bool sums_given;
 };
 
-/* ERR_ARGUMENT: ids not rising or too long, no room in 8 digits; ERR_NOMEM. */
+/* ERR_ARGUMENT: no suite, ids not rising or too long, no room in 8 digits;
+ * ERR_NOMEM. */
 enum err_code xva_write_new(const struct xva_write_opts *opts,
                             struct xva_write **out, struct err *err);
 void xva_write_free(struct xva_write *w);

@@ -158,14 +158,7 @@ static void run(const struct seal_suite *suite, const uint8_t *data, size_t len,
     xva_read_free(r);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    xml_setup();
-    return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -173,8 +166,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct err err = {0};
     uint8_t *copy;
 
-    if (!suite)
+    if (!suite) {
+        xml_setup();
         require(seal_suite_new(&suite, &err) == ERR_OK);
+    }
     if (len < 1 || len > SIZE_MAX_INPUT)
         return 0;
     copy = malloc(len);
