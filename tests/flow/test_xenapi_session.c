@@ -493,6 +493,48 @@ static void a_crowd_of_calls_is_served(void **state)
     assert_true(sim_counter(&rig.sim, "connections") <= 21);
 }
 
+/* Answers over 64 KiB are parsed on the lane; cancelling meanwhile is fine. */
+static void long_answers_are_parsed_aside(void **state)
+{
+    enum { MANY = 40 };
+    struct pool_rig_opts o;
+    struct pool_rig_end e;
+    const struct xenapi_inventory_opts io = {.done = pool_rig_on_inventory,
+                                             .ctx = &e};
+    struct xenapi_inventory_op *op = NULL;
+    struct lane *lane = NULL;
+    struct err err = {0};
+
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        sim_do(&rig.sim, "/sim/vm/add",
+               "{\"pool\": \"paris\", \"vm\": {\"name\": \"extra-%d\", "
+               "\"power_state\": \"Halted\"}}",
+               i);
+    assert_int_equal(lane_new("parse", 1, 8, &lane, &err), ERR_OK);
+    pool_rig_opts(&rig, &o);
+    o.session.lane = lane;
+    pool_rig_session(&rig, &o);
+    pool_rig_opts_fini(&o);
+    pool_rig_inventory(&rig, &e, NULL);
+    assert_int_equal(e.err.code, ERR_OK);
+    assert_int_equal(e.inventory->vm_count, 2 + MANY);
+    pool_rig_end_fini(&e);
+    for (unsigned ms = 0; ms < 60; ms += 6) {
+        assert_int_equal(xenapi_inventory_start(rig.session, &io, &op, &err),
+                         ERR_OK);
+        pool_rig_run_ms(&rig, ms);
+        if (!e.done)
+            xenapi_inventory_cancel(op);
+        pool_rig_wait(&rig, &e.done, 1);
+        pool_rig_end_fini(&e);
+    }
+    pool_rig_end_session(&rig);
+    assert_true(lane_free(lane, 10000));
+    for (int i = 0; i < MANY; i++)
+        sim_do(&rig.sim, "/sim/vm/remove", "{\"vm\": \"extra-%d\"}", i);
+}
+
 static void closing_ends_what_is_under_way(void **state)
 {
     struct pool_rig_end call, inventory, task;
@@ -592,6 +634,7 @@ int main(void)
         TEST(what_only_reads_is_asked_again),
         TEST(answers_that_are_none_are_told),
         TEST(a_crowd_of_calls_is_served),
+        TEST(long_answers_are_parsed_aside),
         TEST(closing_ends_what_is_under_way),
         TEST(a_cancelled_call_says_so),
     };

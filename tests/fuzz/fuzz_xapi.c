@@ -55,11 +55,9 @@ static void value(const uint8_t *data, size_t len)
     buf_init(&once, 8 * LIMIT);
     buf_init(&twice, 8 * LIMIT);
     must(xmlrpc_write(first, &once));
-    must(xmlrpc_parse(once.data, once.len, 8 * LIMIT, &second, &err) ==
-         ERR_OK);
+    must(xmlrpc_parse(once.data, once.len, 8 * LIMIT, &second, &err) == ERR_OK);
     must(xmlrpc_write(second, &twice));
-    must(once.len == twice.len &&
-         memcmp(once.data, twice.data, once.len) == 0);
+    must(once.len == twice.len && memcmp(once.data, twice.data, once.len) == 0);
     buf_fini(&once);
     buf_fini(&twice);
     xmlrpc_free(first);
@@ -92,7 +90,8 @@ static void ova(const uint8_t *data, size_t len)
     for (size_t i = 0; i < ova_disk_count(first); i++)
         must(strcmp(ova_disk(first, i)->id, ova_disk(second, i)->id) == 0);
     must(ova_nic_count(second) == 0);
-    must(strcmp(ova_vm(second)->name, "n") == 0 && !ova_vm(second)->is_template);
+    must(strcmp(ova_vm(second)->name, "n") == 0 &&
+         !ova_vm(second)->is_template);
     buf_fini(&out);
     ova_free(first);
     ova_free(second);
@@ -115,7 +114,7 @@ static void texts(const uint8_t *data, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static void (*const readers[])(const uint8_t *, size_t) = {answer, value,
-                                                              ova, texts};
+                                                               ova, texts};
     static bool ready;
 
     if (!ready)

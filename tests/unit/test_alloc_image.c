@@ -164,8 +164,8 @@ static void a_whole_stream_or_no_memory(void **state)
     build_block(&plain, "Ref:1/00000000", bytes, sizeof(bytes));
     build_end(&plain);
     out = malloc(ZSTD_compressBound(plain.len));
-    n = ZSTD_compress(out, ZSTD_compressBound(plain.len), plain.data,
-                      plain.len, 1);
+    n = ZSTD_compress(out, ZSTD_compressBound(plain.len), plain.data, plain.len,
+                      1);
     buf_init(&packed, LIMIT);
     buf_add(&packed, out, n);
     free(out);

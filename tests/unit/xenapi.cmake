@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+gw_test(test_xenapi_rpc gw_xenapi test_alloc_fail)
