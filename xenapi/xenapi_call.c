@@ -438,12 +438,14 @@ static enum err_code post_call(struct xenapi_call *c, struct err *err)
     struct buf request;
     enum err_code rc;
 
-    buf_init_secret(&request, REQUEST_MAX);
+    buf_init_secret(&request, 16 * REQUEST_MAX);
     o.request = &request;
     snprintf(name, sizeof(name), "%s%s", c->async ? "Async." : "", c->method);
     if (!xenapi_rpc_request(name, xenapi_session_ref(c->session, &c->login),
                             c->params, &request))
-        rc = err_set(err, ERR_ARGUMENT, 0, "a call of more than 300 KiB");
+        rc = err_set(err, ERR_NOMEM, 0, "out of memory");
+    else if (request.len > REQUEST_MAX)
+        rc = err_set(err, ERR_ARGUMENT, 0, "a call of %zu bytes", request.len);
     else
         rc = xenapi_session_post(c->session, &o, &c->post, err);
     buf_fini(&request);

@@ -18,7 +18,8 @@
 #define GATEWAY_KEY "cairn:gateway"
 #define JOB_KEY "cairn:job"
 #define DISK_KEY "cairn:snapshot"
-#define ID_MAX 80 /* of gateway and job, with the NUL */
+#define NAME_TRIES 4 /* a snapshot takes seconds */
+#define ID_MAX 80    /* of gateway and job, with the NUL */
 
 struct xenapi_snapshot {
     struct xenapi_flow flow;
@@ -40,6 +41,7 @@ struct xenapi_snapshot {
 
 static void on_snapshot(struct xenapi_flow *f, const struct xenapi_answer *a);
 static void mark_disk(struct xenapi_snapshot *op);
+static void look_for_name(struct xenapi_flow *f, const struct xenapi_answer *a);
 
 static struct xenapi_snapshot *of(struct xenapi_flow *f)
 {
@@ -240,13 +242,29 @@ static void on_made(struct xenapi_snapshot *op)
                      xenapi_call_params("sb", op->ref, false), on_no_template);
 }
 
-/* The answer was lost: is there a snapshot of that name? */
+/* The answer was lost: is there a snapshot of that name, or will there be? */
 static void on_named(struct xenapi_flow *f, const struct xenapi_answer *a)
 {
     struct xenapi_snapshot *op = of(f);
 
     keep_ref(op, xmlrpc_text(xmlrpc_at(a->value, 0), ""));
-    fail(op, &op->err); /* takes away what was found */
+    if (!op->ref[0] && a->err->code == ERR_OK && ++op->tries < NAME_TRIES)
+        xenapi_flow_wait(f, xenapi_session_timing(f->session)->retry,
+                         look_for_name);
+    else
+        fail(op, &op->err); /* takes away what was found */
+}
+
+static void look_for_name(struct xenapi_flow *f, const struct xenapi_answer *a)
+{
+    struct xenapi_snapshot *op = of(f);
+
+    if (a && a->err->code != ERR_OK) { /* the session is being closed */
+        fail(op, &op->err);
+        return;
+    }
+    xenapi_flow_call(f, "VM.get_by_name_label",
+                     xenapi_call_params("s", op->name), on_named);
 }
 
 static void snapshot(struct xenapi_snapshot *op)
@@ -265,6 +283,7 @@ static void on_snapshot(struct xenapi_flow *f, const struct xenapi_answer *a)
 
     if (a->err->code == ERR_OK) {
         keep_ref(op, xmlrpc_text(a->value, ""));
+        op->tries = 0;
         on_made(op);
         return;
     }
@@ -279,8 +298,7 @@ static void on_snapshot(struct xenapi_flow *f, const struct xenapi_answer *a)
     if (a->failure || xenapi_session_is_closing(f->session))
         finish(op); /* the pool itself removes what it made */
     else
-        xenapi_flow_call(f, "VM.get_by_name_label",
-                         xenapi_call_params("s", op->name), on_named);
+        look_for_name(f, NULL);
 }
 
 void xenapi_snapshot_cancel(struct xenapi_snapshot *op)

@@ -31,7 +31,7 @@ struct xenapi_ticket *xenapi_ticket_issue(struct xenapi_session *s,
     t->path = strdup(path);
     t->probe_path = probe_path ? strdup(probe_path) : NULL;
     size = XENAPI_REF_MAX + 20;
-    t->cookie = malloc(size);
+    t->cookie = calloc(1, size);
     if (!t->path || !t->cookie || (probe_path && !t->probe_path)) {
         xenapi_ticket_drop(t);
         return NULL;

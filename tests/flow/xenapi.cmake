@@ -15,3 +15,9 @@ foreach(name test_xenapi_session test_xenapi_snapshot
   add_test(NAME flow_${name} COMMAND ${name})
   set_tests_properties(flow_${name} PROPERTIES TIMEOUT 300)
 endforeach()
+add_executable(test_xenapi_alloc
+  ${CMAKE_SOURCE_DIR}/tests/flow/test_xenapi_alloc.c)
+target_link_libraries(test_xenapi_alloc PRIVATE pool_rig test_alloc_fail)
+add_dependencies(test_xenapi_alloc xensim)
+add_test(NAME flow_test_xenapi_alloc COMMAND test_xenapi_alloc)
+set_tests_properties(flow_test_xenapi_alloc PROPERTIES TIMEOUT 600)
