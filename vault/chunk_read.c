@@ -23,7 +23,7 @@ struct chunk_read {
     struct chunk_read_opts opts; /* of the one under way */
     struct pack_read *pack;      /* NULL: none is at hand */
     const struct pack_table *table;
-    enum seal_slot_kind kind;    /* of `pack` */
+    enum seal_slot_kind kind; /* of `pack` */
     struct id16 pack_id;
     struct seal_key key;
     struct store_op *op;
@@ -82,7 +82,7 @@ static void report(struct chunk_read *r, const struct err *err,
     opts.done(opts.ctx, err, raw, slot);
 }
 
-/* --- the slot ------------------------------------------------------------------ */
+/* --- the slot -------------------------------------------------------- */
 
 static void bad_slot(struct chunk_read *r, const struct err *why)
 {
@@ -98,8 +98,12 @@ static void on_fetched(void *ctx, const struct err *err, const uint8_t *data,
     struct chunk_read *r = ctx;
     const struct pack_slot *slot = &r->table->slot[r->opts.slot];
     struct pack_opener_slot o = {
-        .k_pack = &r->key, .kind = r->opts.kind, .number = r->opts.slot,
-        .slot = slot, .sealed = data, .out = r->raw,
+        .k_pack = &r->key,
+        .kind = r->opts.kind,
+        .number = r->opts.slot,
+        .slot = slot,
+        .sealed = data,
+        .out = r->raw,
     };
     struct err e = *err;
 
@@ -142,7 +146,7 @@ static void fetch_slot(struct chunk_read *r)
         report(r, &err, NULL, NULL);
 }
 
-/* --- the pack ------------------------------------------------------------------ */
+/* --- the pack -------------------------------------------------------- */
 
 static void on_opened(void *ctx, const struct err *err,
                       const struct pack_table *table)
@@ -185,8 +189,13 @@ enum err_code chunk_read_start(struct chunk_read *r,
                                struct err *err)
 {
     struct pack_read_opts read = {
-        .store = r->store, .keys = r->keys, .kind = opts->kind,
-        .pack_id = opts->pack_id, .header = true, .done = on_opened, .ctx = r,
+        .store = r->store,
+        .keys = r->keys,
+        .kind = opts->kind,
+        .pack_id = opts->pack_id,
+        .header = true,
+        .done = on_opened,
+        .ctx = r,
     };
 
     r->opts = *opts;

@@ -50,8 +50,7 @@ static struct pack *slot_of(struct pack *table, size_t room,
     return &table[i];
 }
 
-static const struct pack *find(const struct condemned *c,
-                               const struct id16 *id)
+static const struct pack *find(const struct condemned *c, const struct id16 *id)
 {
     const struct pack *p;
 

@@ -32,7 +32,7 @@ struct confirm {
 
 static void check_more(struct confirm *c);
 
-/* --- the end --------------------------------------------------------------------- */
+/* --- the end --------------------------------------------------------- */
 
 static void finish(struct confirm *c, const struct err *err)
 {
@@ -59,8 +59,8 @@ static void on_removed(void *ctx, const struct err *err,
 
 static void decide(struct confirm *c, enum confirm_verdict verdict)
 {
-    struct store_name_opts opts = {.name = c->ref.name, .done = on_removed,
-                                   .ctx = c};
+    struct store_name_opts opts = {
+        .name = c->ref.name, .done = on_removed, .ctx = c};
     struct err err = {0};
 
     c->verdict = verdict;
@@ -73,7 +73,7 @@ static void decide(struct confirm *c, enum confirm_verdict verdict)
         finish(c, &err);
 }
 
-/* --- what it refers to -------------------------------------------------------------- */
+/* --- what it refers to ----------------------------------------------- */
 
 static bool run_is_condemned(struct confirm *c, const struct id16 *pack,
                              const struct map_run *run)
@@ -87,8 +87,8 @@ static bool run_is_condemned(struct confirm *c, const struct id16 *pack,
 static uint32_t page_chunks(const struct confirm *c)
 {
     const struct point_disk *d = &c->point->disk[c->disk];
-    uint64_t left = map_chunks(d->bytes, d->log2_chunk) -
-                    c->page * MAP_PAGE_CHUNKS;
+    uint64_t left =
+        map_chunks(d->bytes, d->log2_chunk) - c->page * MAP_PAGE_CHUNKS;
 
     return left < MAP_PAGE_CHUNKS ? (uint32_t)left : MAP_PAGE_CHUNKS;
 }
@@ -188,7 +188,7 @@ static void check_more(struct confirm *c)
     decide(c, CONFIRM_WHOLE);
 }
 
-/* --- the point and the lists ------------------------------------------------------------ */
+/* --- the point and the lists ----------------------------------------- */
 
 static void on_lists(void *ctx, const struct err *err,
                      const struct store_info *info)
@@ -215,8 +215,10 @@ static void on_point(void *ctx, const struct err *err, const uint8_t *data,
 {
     struct confirm *c = ctx;
     struct list_read_opts lists = {.store = c->opts.store,
-                                   .keys = c->opts.keys, .set = c->lists,
-                                   .done = on_lists, .ctx = c};
+                                   .keys = c->opts.keys,
+                                   .set = c->lists,
+                                   .done = on_lists,
+                                   .ctx = c};
     struct err e = *err;
 
     (void)info;
@@ -228,14 +230,13 @@ static void on_point(void *ctx, const struct err *err, const uint8_t *data,
         return;
     }
     if (e.code == ERR_OK &&
-        !seal_digest_once(keyring_suite(c->opts.keys), SEAL_DIGEST_SHA256,
-                          data, len, c->ref.sha256))
+        !seal_digest_once(keyring_suite(c->opts.keys), SEAL_DIGEST_SHA256, data,
+                          len, c->ref.sha256))
         err_set(&e, ERR_NOMEM, 0, "%s", c->ref.name);
     if (e.code == ERR_OK)
         point_open(c->opts.keys, c->ref.name, data, len, &c->point, &e);
     c->step = LISTING;
-    if (e.code != ERR_OK ||
-        list_read_start(&lists, &c->list_op, &e) != ERR_OK)
+    if (e.code != ERR_OK || list_read_start(&lists, &c->list_op, &e) != ERR_OK)
         finish(c, &e);
 }
 
@@ -258,8 +259,8 @@ enum err_code confirm_start(const struct confirm_opts *opts,
     c->opts = *opts;
     memcpy(c->ref.name, opts->point, NAME_POINT_BYTES + 1);
     if (store_fetch(opts->store, c->ref.name, POINT_SEALED_MAX,
-                    (struct store_range){0}, on_point, c, &c->op, err) !=
-        ERR_OK) {
+                    (struct store_range){0}, on_point, c, &c->op,
+                    err) != ERR_OK) {
         list_set_free(c->lists);
         free(c);
         return err->code;

@@ -31,8 +31,8 @@ struct confirm_opts {
     /* ERR_OK: the verdict holds. point: name and hash, with CONFIRM_WHOLE. Else
      * the store's errors, ERR_INTEGRITY (the point or a list cannot be read),
      * ERR_CANCELLED: nothing is known, and nothing was removed. */
-    void (*done)(void *ctx, const struct err *err,
-                 enum confirm_verdict verdict, const struct point_ref *point);
+    void (*done)(void *ctx, const struct err *err, enum confirm_verdict verdict,
+                 const struct point_ref *point);
     void *ctx;
 };
 

@@ -18,10 +18,10 @@ struct index {
     struct index_db *db; /* the lane's; NULL: the file could not be reopened */
 };
 
-#define OWNER(ptr, type, member)                                               \
-    ((type *)((char *)(ptr) - offsetof(type, member)))
+#define OWNER(ptr, type, member) \
+    ((type *)((char *)(ptr)-offsetof(type, member)))
 
-/* --- one operation -------------------------------------------------------- */
+/* --- one operation --------------------------------------------------- */
 
 static void reopen(struct index *index)
 {
@@ -59,8 +59,7 @@ static void answer_nothing(struct index_op *op)
             memset(op->ranges[i].ids, 0,
                    op->ranges[i].count * sizeof(*op->ranges[i].ids));
     }
-    err_set(&op->err, ERR_IO, 0, "index %s: cannot be opened",
-            op->index->path);
+    err_set(&op->err, ERR_IO, 0, "index %s: cannot be opened", op->index->path);
 }
 
 static void on_lane(struct lane_item *item)
@@ -105,7 +104,7 @@ void index_start(struct index *index, struct index_op *op)
     on_retry(&op->retry);
 }
 
-/* --- open ------------------------------------------------------------------ */
+/* --- open ------------------------------------------------------------ */
 
 struct opening {
     struct lane_item item;
@@ -173,7 +172,7 @@ enum err_code index_open_start(const struct index_open_opts *opts,
                    opts->path);
 }
 
-/* --- close ----------------------------------------------------------------- */
+/* --- close ----------------------------------------------------------- */
 
 struct closing {
     struct lane_item item;

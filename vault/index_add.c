@@ -90,8 +90,8 @@ static void add_pack(struct index_db *db, const struct index_entry *e,
 
     memset(marks, 0, slots / 8 + 1);
     for (uint32_t i = 0; i < slots; i++)
-        memcpy(ids + (size_t)i * 16,
-               e->entries + (size_t)i * PACK_LAYOUT_ENTRY, 16);
+        memcpy(ids + (size_t)i * 16, e->entries + (size_t)i * PACK_LAYOUT_ENTRY,
+               16);
     mark_condemned(db, e, marks, err);
     if (err->code != ERR_OK)
         return;
@@ -104,8 +104,7 @@ static void add_pack(struct index_db *db, const struct index_entry *e,
     sqlite3_reset(s);
     sqlite3_clear_bindings(s); /* nothing may point to our memory */
     if (err->code == ERR_OK)
-        put_chunks(db, e, sqlite3_last_insert_rowid(db->sql), rows, marks,
-                   err);
+        put_chunks(db, e, sqlite3_last_insert_rowid(db->sql), rows, marks, err);
 }
 
 void index_add_packs(struct index_db *db, struct index_op *op)

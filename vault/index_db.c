@@ -54,7 +54,7 @@ static const char *const texts[INDEX_QUERIES] = {
     [LISTS_ALL] = "SELECT name, object FROM lists ORDER BY name",
 };
 
-/* --- errors and statements ---------------------------------------------- */
+/* --- errors and statements ------------------------------------------- */
 
 enum err_code index_db_fail(struct index_db *db, struct err *err)
 {
@@ -111,7 +111,7 @@ int64_t index_db_second_half(const uint8_t *id)
     return (int64_t)bytes_get_u64(id + 8);
 }
 
-/* --- looking up --------------------------------------------------------- */
+/* --- looking up ------------------------------------------------------ */
 
 /* The pack of a number, from the few that were asked for last. */
 static const struct index_pack *pack_by_number(struct index_db *db, int64_t n,
@@ -126,7 +126,8 @@ static const struct index_pack *pack_by_number(struct index_db *db, int64_t n,
         return &db->known[at].pack;
     sqlite3_bind_int64(s, 1, n);
     if (index_db_step(db, PACK_BY_N, err)) {
-        good = index_db_column_id(s, 0, &p.id) && index_db_column_id(s, 1, &p.key_id);
+        good = index_db_column_id(s, 0, &p.id) &&
+               index_db_column_id(s, 1, &p.key_id);
         p.kind = (uint16_t)sqlite3_column_int(s, 2);
         p.slots = (uint32_t)sqlite3_column_int64(s, 3);
     }
@@ -213,7 +214,7 @@ static void read_ranges(struct index_db *db, struct index_op *op)
     }
 }
 
-/* --- lists, runs, locks --------------------------------------------------- */
+/* --- lists, runs, locks ---------------------------------------------- */
 
 static void each(struct index_db *db, struct index_op *op, enum index_query q)
 {
@@ -289,12 +290,11 @@ static void count_all(struct index_db *db, struct index_op *op)
 {
     op->figures.packs = number(db, "SELECT count(*) FROM packs", &op->err);
     op->figures.chunks = number(db, "SELECT count(*) FROM chunks", &op->err);
-    op->figures.file_bytes =
-        number(db, "PRAGMA page_count", &op->err) *
-        number(db, "PRAGMA page_size", &op->err);
+    op->figures.file_bytes = number(db, "PRAGMA page_count", &op->err) *
+                             number(db, "PRAGMA page_size", &op->err);
 }
 
-/* --- one operation --------------------------------------------------------- */
+/* --- one operation --------------------------------------------------- */
 
 static bool changes(enum index_verb verb)
 {
@@ -369,7 +369,7 @@ void index_db_run(struct index_db *db, struct index_op *op, bool *damaged)
     *damaged = db->damaged;
 }
 
-/* --- open and close --------------------------------------------------------- */
+/* --- open and close -------------------------------------------------- */
 
 static enum err_code begin_anew(struct index_db *db, const struct id16 *vault,
                                 struct err *err)
@@ -399,8 +399,8 @@ static bool is_ours(struct index_db *db, const struct id16 *vault)
                            " 'vault') FROM meta WHERE key = 'version'",
                            -1, &s, NULL) == SQLITE_OK &&
         sqlite3_step(s) == SQLITE_ROW)
-        ours = sqlite3_column_int(s, 0) == VERSION && index_db_column_id(s, 1, &id) &&
-               id16_equal(&id, vault);
+        ours = sqlite3_column_int(s, 0) == VERSION &&
+               index_db_column_id(s, 1, &id) && id16_equal(&id, vault);
     sqlite3_finalize(s);
     return ours;
 }
@@ -416,9 +416,8 @@ static bool is_empty(struct index_db *db)
 static enum err_code prepare_all(struct index_db *db, struct err *err)
 {
     for (int q = 0; q < INDEX_QUERIES; q++)
-        if (sqlite3_prepare_v3(db->sql, texts[q], -1,
-                               SQLITE_PREPARE_PERSISTENT, &db->query[q],
-                               NULL) != SQLITE_OK)
+        if (sqlite3_prepare_v3(db->sql, texts[q], -1, SQLITE_PREPARE_PERSISTENT,
+                               &db->query[q], NULL) != SQLITE_OK)
             return index_db_fail(db, err);
     return ERR_OK;
 }
@@ -431,11 +430,11 @@ static enum err_code open_file(const char *path, struct index_db **out,
     if (!db)
         return err_set(err, ERR_NOMEM, 0, "index %s", path);
     db->path = strdup(path);
-    if (!db->path || sqlite3_open_v2(path, &db->sql,
-                                     SQLITE_OPEN_READWRITE |
-                                         SQLITE_OPEN_CREATE |
-                                         SQLITE_OPEN_NOMUTEX,
-                                     NULL) != SQLITE_OK) {
+    if (!db->path ||
+        sqlite3_open_v2(path, &db->sql,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                            SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK) {
         if (db->sql)
             index_db_fail(db, err);
         else
@@ -492,8 +491,7 @@ void index_db_delete(const char *path)
 }
 
 enum err_code index_db_open(const char *path, const struct id16 *vault_id,
-                            struct index_db **out, bool *fresh,
-                            struct err *err)
+                            struct index_db **out, bool *fresh, struct err *err)
 {
     enum err_code rc;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -13,9 +13,22 @@
 #include "vault/index.h"
 
 enum index_query {
-    CHUNK_FIND, CHUNK_PUT, CHUNK_DROP, PACK_BY_ID, PACK_BY_N, PACK_PUT,
-    PACK_IDS, CONDEMNED_PUT, CONDEMNED_OF, RUN_PUT, RUNS_ALL, LOCK_FIND,
-    LOCK_PUT, LIST_PUT, LISTS_ALL, INDEX_QUERIES
+    CHUNK_FIND,
+    CHUNK_PUT,
+    CHUNK_DROP,
+    PACK_BY_ID,
+    PACK_BY_N,
+    PACK_PUT,
+    PACK_IDS,
+    CONDEMNED_PUT,
+    CONDEMNED_OF,
+    RUN_PUT,
+    RUNS_ALL,
+    LOCK_FIND,
+    LOCK_PUT,
+    LIST_PUT,
+    LISTS_ALL,
+    INDEX_QUERIES
 };
 
 #define KNOWN 64 /* packs by number, the last ones asked for */
@@ -44,7 +57,7 @@ void index_db_delete(const char *path);
  * it, delete it and begin anew. */
 void index_db_run(struct index_db *db, struct index_op *op, bool *damaged);
 
-/* --- for index_*.c -------------------------------------------------------- */
+/* --- for index_*.c --------------------------------------------------- */
 
 /* What SQLite says, as an error; notes damage. */
 enum err_code index_db_fail(struct index_db *db, struct err *err);

@@ -11,23 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault/name_list.h"
 #include "vault/pack_read.h"
 #include "vault/point.h"
 #include "vault/run.h"
 #include "vault/session_table.h"
 
-#define OWNER(ptr, type, member)                                               \
-    ((type *)((char *)(ptr) - offsetof(type, member)))
+#define OWNER(ptr, type, member) \
+    ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define AT_ONCE 8u
 #define ASK_AT_ONCE 1000u
 
 enum step { KNOWN, RUNS, POINTS, PACKS, MAPS, ASK, TABLES, FINISHED };
-
-struct name_list {
-    char (*name)[NAME_TEXT];
-    size_t count, room, next;
-};
 
 struct wanted {
     struct id16 id;
@@ -69,7 +65,7 @@ struct index_fill {
 
 static void go_on(struct index_fill *f);
 
-/* --- small things ---------------------------------------------------------------- */
+/* --- small things ---------------------------------------------------- */
 
 static void fail(struct index_fill *f, const struct err *err)
 {
@@ -102,28 +98,6 @@ static void *grown(void *array, size_t count, size_t *room, size_t size)
     return array;
 }
 
-static bool add_name(struct name_list *l, const char *name)
-{
-    void *more = grown(l->name, l->count, &l->room, sizeof(*l->name));
-
-    if (!more || strlen(name) >= NAME_TEXT)
-        return false;
-    l->name = more;
-    memcpy(l->name[l->count++], name, strlen(name) + 1);
-    return true;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-static bool has_name(const struct name_list *l, const char *name)
-{
-    return l->count && bsearch(name, l->name, l->count, sizeof(*l->name),
-                               compare_names);
-}
-
 static void start_index(struct index_fill *f, void (*done)(struct index_op *))
 {
     f->index.loop = f->loop;
@@ -135,8 +109,8 @@ static void list(struct index_fill *f, const char *prefix,
                  bool (*on_entry)(void *ctx, const struct store_entry *entry),
                  store_done_fn *done)
 {
-    struct store_list_opts opts = {.prefix = prefix, .on_entry = on_entry,
-                                   .done = done, .ctx = f};
+    struct store_list_opts opts = {
+        .prefix = prefix, .on_entry = on_entry, .done = done, .ctx = f};
     struct err err;
 
     if (store_list(f->opts.store, &opts, &f->op, &err) != ERR_OK) {
@@ -147,8 +121,7 @@ static void list(struct index_fill *f, const char *prefix,
 }
 
 /* A LIST has ended: the next step. */
-static void listed(struct index_fill *f, const struct err *err,
-                   enum step next)
+static void listed(struct index_fill *f, const struct err *err, enum step next)
 {
     f->op = NULL;
     if (err->code != ERR_OK)
@@ -165,7 +138,7 @@ static bool is_of_store(enum err_code code)
            code == ERR_NOMEM || code == ERR_CANCELLED;
 }
 
-/* --- runs -------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------ */
 
 static void on_run_added(struct index_op *op)
 {
@@ -205,8 +178,8 @@ static bool add_run(struct index_fill *f, const char *name)
     }
     if (err.code != ERR_OK)
         return false;
-    f->index = (struct index_op){.verb = INDEX_ADD, .count = count,
-                                 .entries = f->entries, .name = name};
+    f->index = (struct index_op){
+        .verb = INDEX_ADD, .count = count, .entries = f->entries, .name = name};
     start_index(f, on_run_added);
     return true;
 }
@@ -240,9 +213,9 @@ static bool on_run_entry(void *ctx, const struct store_entry *entry)
     struct name n;
 
     if (!name_parse(entry->name, &n) || n.kind != NAME_INDEX ||
-        has_name(&f->known, entry->name))
+        name_list_has(&f->known, entry->name))
         return true;
-    if (add_name(&f->runs, entry->name))
+    if (name_list_add(&f->runs, entry->name))
         return true;
     fail_memory(f);
     return false;
@@ -255,11 +228,11 @@ static void on_runs_listed(void *ctx, const struct err *err,
     listed(ctx, err, RUNS);
 }
 
-/* On the lane. In order of names, as has_name() wants them. */
+/* On the lane. In order of names, as name_list_has() wants them. */
 static bool on_known(void *ctx, const char *name, struct slice bytes)
 {
     (void)bytes;
-    return add_name(ctx, name);
+    return name_list_add(ctx, name);
 }
 
 static void on_all_known(struct index_op *op)
@@ -281,15 +254,15 @@ static void fetch(struct index_fill *f, const char *name, uint64_t max,
 {
     struct err err;
 
-    if (store_fetch(f->opts.store, name, max, (struct store_range){0}, done,
-                    f, &f->op, &err) != ERR_OK) {
+    if (store_fetch(f->opts.store, name, max, (struct store_range){0}, done, f,
+                    &f->op, &err) != ERR_OK) {
         f->op = NULL;
         fail(f, &err);
         go_on(f);
     }
 }
 
-/* --- points: the keys of their packs ---------------------------------------------------- */
+/* --- points: the keys of their packs --------------------------------- */
 
 static bool add_key(struct index_fill *f, const struct id16 *pack,
                     const struct id16 *key)
@@ -321,8 +294,8 @@ static void on_point(void *ctx, const struct err *err, const uint8_t *data,
     if (is_of_store(err->code))
         fail(f, err);
     if (err->code == ERR_OK &&
-        point_open(f->opts.keys, f->points.name[f->points.next], data, len,
-                   &p, &bad) == ERR_OK)
+        point_open(f->opts.keys, f->points.name[f->points.next], data, len, &p,
+                   &bad) == ERR_OK)
         for (size_t i = 0; i < p->packs; i++)
             if (!add_key(f, &p->pack[i].id, &p->key[p->pack[i].key]))
                 fail_memory(f);
@@ -343,7 +316,7 @@ static bool on_point_entry(void *ctx, const struct store_entry *entry)
     if (l->count &&
         strncmp(l->name[l->count - 1], entry->name, 7 + 32 + 1) == 0)
         l->count--;
-    if (add_name(l, entry->name))
+    if (name_list_add(l, entry->name))
         return true;
     fail_memory(f);
     return false;
@@ -356,7 +329,7 @@ static void on_points_listed(void *ctx, const struct err *err,
     listed(ctx, err, POINTS);
 }
 
-/* --- packs ---------------------------------------------------------------------------------- */
+/* --- packs ----------------------------------------------------------- */
 
 static bool on_pack_entry(void *ctx, const struct store_entry *entry)
 {
@@ -411,12 +384,12 @@ static void ask(struct index_fill *f)
         count = ASK_AT_ONCE;
     for (size_t i = 0; i < count; i++)
         f->ask[i] = f->pack[f->asked + i].id;
-    f->index = (struct index_op){.verb = INDEX_PACKS, .count = count,
-                                 .ids = f->ask, .packs = f->answer};
+    f->index = (struct index_op){
+        .verb = INDEX_PACKS, .count = count, .ids = f->ask, .packs = f->answer};
     start_index(f, on_asked);
 }
 
-/* --- tables ----------------------------------------------------------------------------------- */
+/* --- tables ---------------------------------------------------------- */
 
 static void reading_done(struct reading *r, bool good)
 {
@@ -457,16 +430,17 @@ static bool add_table(struct reading *r, const struct pack_table *t)
     for (uint32_t i = 0; i < t->slots; i++)
         pack_layout_put_entry(r->entries + (size_t)i * PACK_LAYOUT_ENTRY,
                               &t->slot[i]);
-    r->entry.pack = (struct index_pack){.id = t->pack_id,
-                                        .kind = (uint16_t)t->kind,
-                                        .slots = t->slots};
+    r->entry.pack = (struct index_pack){
+        .id = t->pack_id, .kind = (uint16_t)t->kind, .slots = t->slots};
     if (t->has_header)
         r->entry.pack.key_id = t->header.key_id;
     else if (session_table_find(f->keys, &t->pack_id, &number))
         r->entry.pack.key_id = f->key[number];
     r->entry.entries = r->entries;
-    r->op = (struct index_op){.verb = INDEX_ADD, .count = 1,
-                              .entries = &r->entry, .loop = f->loop,
+    r->op = (struct index_op){.verb = INDEX_ADD,
+                              .count = 1,
+                              .entries = &r->entry,
+                              .loop = f->loop,
                               .done = on_table_added};
     index_start(f->opts.index, &r->op);
     return true;
@@ -489,8 +463,11 @@ static void read_table(struct index_fill *f, const struct wanted *w)
     struct reading *r = f->reading;
     uint64_t number;
     struct pack_read_opts opts = {
-        .store = f->opts.store, .keys = f->opts.keys, .kind = w->kind,
-        .pack_id = w->id, .done = on_table,
+        .store = f->opts.store,
+        .keys = f->opts.keys,
+        .kind = w->kind,
+        .pack_id = w->id,
+        .done = on_table,
         .header = !session_table_find(f->keys, &w->id, &number),
     };
     struct err err;
@@ -507,15 +484,15 @@ static void read_table(struct index_fill *f, const struct wanted *w)
     f->busy++;
 }
 
-/* --- steps ---------------------------------------------------------------------------------------- */
+/* --- steps ----------------------------------------------------------- */
 
 static void finish(struct index_fill *f)
 {
     timer_stop(&f->later);
     f->opts.done(f->opts.ctx, &f->err, &f->result);
-    free(f->known.name);
-    free(f->runs.name);
-    free(f->points.name);
+    name_list_fini(&f->known);
+    name_list_fini(&f->runs);
+    name_list_fini(&f->points);
     free(f->key);
     free(f->pack);
     session_table_free(f->keys);
@@ -526,8 +503,8 @@ static void next_step(struct index_fill *f)
 {
     switch (f->step) {
     case KNOWN:
-        f->index = (struct index_op){.verb = INDEX_RUNS, .on_item = on_known,
-                                     .ctx = &f->known};
+        f->index = (struct index_op){
+            .verb = INDEX_RUNS, .on_item = on_known, .ctx = &f->known};
         start_index(f, on_all_known);
         return;
     case RUNS:
@@ -589,7 +566,7 @@ static void go_on(struct index_fill *f)
         timer_start(f->loop, &f->later, 0, on_failed);
 }
 
-/* --- outside --------------------------------------------------------------------------------------- */
+/* --- outside --------------------------------------------------------- */
 
 enum err_code index_fill_start(const struct index_fill_opts *opts,
                                struct index_fill **out, struct err *err)

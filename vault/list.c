@@ -227,13 +227,12 @@ enum err_code list_encode(const struct list *l, struct buf *out,
     if (l->removed.len)
         field_add(out, LIST_REMOVED, true, l->removed.data, l->removed.len);
     if (l->restored.len)
-        field_add(out, LIST_RESTORED, true, l->restored.data,
-                  l->restored.len);
+        field_add(out, LIST_RESTORED, true, l->restored.data, l->restored.len);
     if (buf_failed(out))
         return err_set(err, ERR_NOMEM, 0, "list");
     /* What no reader would take is not to be written. */
-    if (list_decode((struct slice){out->data + begin, out->len - begin},
-                    &again, err) != ERR_OK) {
+    if (list_decode((struct slice){out->data + begin, out->len - begin}, &again,
+                    err) != ERR_OK) {
         out->len = begin;
         if (err->code == ERR_INTEGRITY)
             err->code = ERR_ARGUMENT;
@@ -253,8 +252,7 @@ enum err_code list_open(const struct keyring *keys, const char *name,
     buf_init(&plain, LIST_SEALED_MAX);
     if (sealed_open(keys, SEAL_STREAM_LIST, name, sealed, len, &plain, err) !=
             ERR_OK ||
-        list_decode((struct slice){plain.data, plain.len}, &l, err) !=
-            ERR_OK) {
+        list_decode((struct slice){plain.data, plain.len}, &l, err) != ERR_OK) {
         buf_fini(&plain);
         return err_context(err, "%s", name);
     }
@@ -264,8 +262,7 @@ enum err_code list_open(const struct keyring *keys, const char *name,
 }
 
 enum err_code list_seal(const struct keyring *keys, const char *name,
-                        const struct list *l, struct buf *out,
-                        struct err *err)
+                        const struct list *l, struct buf *out, struct err *err)
 {
     struct buf plain;
 

@@ -32,7 +32,7 @@ struct list_pack {
 struct list {
     const struct list_pack *pack;
     size_t packs;
-    struct slice removed;  /* names of points, 65 bytes each */
+    struct slice removed; /* names of points, 65 bytes each */
     struct slice restored;
 };
 
@@ -49,7 +49,6 @@ enum err_code list_open(const struct keyring *keys, const char *name,
                         const void *sealed, size_t len, struct list **out,
                         struct err *err);
 enum err_code list_seal(const struct keyring *keys, const char *name,
-                        const struct list *l, struct buf *out,
-                        struct err *err);
+                        const struct list *l, struct buf *out, struct err *err);
 
 #endif

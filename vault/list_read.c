@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vault/name.h"
+#include "vault/name_list.h"
 
 #define AT_ONCE 8
 #define LISTINGS_MAX 5 /* while lists vanish between LIST and GET */
@@ -25,8 +25,7 @@ struct list_read {
     struct store_op *listing;
     struct store_info info; /* of the last LIST */
     unsigned listings;
-    char (*names)[NAME_TEXT]; /* to be read; from `next` on */
-    size_t count, room, next;
+    struct name_list names; /* to be read; from `next` on */
     struct fetching fetch[AT_ONCE];
     unsigned busy;  /* fetches under way */
     bool vanished;  /* one was gone */
@@ -41,7 +40,7 @@ static void finish(struct list_read *r)
 
     r->opts.done(r->opts.ctx, &r->err,
                  r->err.code == ERR_OK ? &r->info : &nothing);
-    free(r->names);
+    name_list_fini(&r->names);
     free(r);
 }
 
@@ -62,7 +61,7 @@ static void fail(struct list_read *r, const struct err *err)
     stop_all(r);
 }
 
-/* --- one list ------------------------------------------------------------- */
+/* --- one list -------------------------------------------------------- */
 
 /* A list that cannot be read ends a session; a restore passes it over. */
 static void bad_list(struct list_read *r, const char *name,
@@ -70,9 +69,8 @@ static void bad_list(struct list_read *r, const char *name,
 {
     struct err e = *err;
 
-    if (r->opts.lenient &&
-        (e.code == ERR_INTEGRITY || e.code == ERR_KEY ||
-         e.code == ERR_PROTOCOL)) {
+    if (r->opts.lenient && (e.code == ERR_INTEGRITY || e.code == ERR_KEY ||
+                            e.code == ERR_PROTOCOL)) {
         if (r->opts.on_bad)
             r->opts.on_bad(r->opts.ctx, name, &e);
         return;
@@ -113,10 +111,10 @@ static void fetch_next(struct list_read *r)
     while (f->op)
         f++;
     f->reader = r;
-    memcpy(f->name, r->names[r->next++], NAME_TEXT);
+    memcpy(f->name, r->names.name[r->names.next++], NAME_TEXT);
     if (store_fetch(r->opts.store, f->name, LIST_SEALED_MAX,
-                    (struct store_range){0}, on_fetched, f, &f->op, &err) !=
-        ERR_OK) {
+                    (struct store_range){0}, on_fetched, f, &f->op,
+                    &err) != ERR_OK) {
         f->op = NULL;
         fail(r, &err);
     } else {
@@ -124,7 +122,7 @@ static void fetch_next(struct list_read *r)
     }
 }
 
-/* --- which there are ------------------------------------------------------- */
+/* --- which there are ------------------------------------------------- */
 
 static bool on_entry(void *ctx, const struct store_entry *entry)
 {
@@ -134,19 +132,10 @@ static bool on_entry(void *ctx, const struct store_entry *entry)
     if (!name_parse(entry->name, &n) || n.kind != NAME_LIST ||
         list_set_has(r->opts.set, entry->name))
         return true;
-    if (r->count == r->room) {
-        size_t room = r->room ? 2 * r->room : 16;
-        char(*more)[NAME_TEXT] = realloc(r->names, room * sizeof(*more));
-
-        if (!more) {
-            err_set(&r->err, ERR_NOMEM, 0, "%s", entry->name);
-            return false;
-        }
-        r->names = more;
-        r->room = room;
-    }
-    name_text(&n, r->names[r->count++]);
-    return true;
+    if (name_list_add(&r->names, entry->name))
+        return true;
+    err_set(&r->err, ERR_NOMEM, 0, "%s", entry->name);
+    return false;
 }
 
 static void on_listed(void *ctx, const struct err *err,
@@ -164,13 +153,16 @@ static void on_listed(void *ctx, const struct err *err,
 static void list_names(struct list_read *r)
 {
     struct store_list_opts list = {
-        .prefix = "gc/", .on_entry = on_entry, .done = on_listed, .ctx = r,
+        .prefix = "gc/",
+        .on_entry = on_entry,
+        .done = on_listed,
+        .ctx = r,
     };
     struct err err;
 
     r->listings++;
     r->vanished = false;
-    r->count = r->next = 0;
+    r->names.count = r->names.next = 0;
     if (store_list(r->opts.store, &list, &r->listing, &err) != ERR_OK)
         fail(r, &err);
 }
@@ -179,7 +171,8 @@ static void go_on(struct list_read *r)
 {
     if (r->listing)
         return;
-    while (r->err.code == ERR_OK && r->busy < AT_ONCE && r->next < r->count)
+    while (r->err.code == ERR_OK && r->busy < AT_ONCE &&
+           r->names.next < r->names.count)
         fetch_next(r);
     if (r->busy)
         return;
@@ -197,7 +190,7 @@ static void go_on(struct list_read *r)
     finish(r);
 }
 
-/* --- outside ---------------------------------------------------------------- */
+/* --- outside --------------------------------------------------------- */
 
 enum err_code list_read_start(const struct list_read_opts *opts,
                               struct list_read **out, struct err *err)

@@ -110,8 +110,8 @@ static size_t place_of_point(const struct list_set *set, const char *point,
     return *there ? high : low;
 }
 
-enum list_verdict list_set_point(const struct list_set *set,
-                                 const char *point, uint64_t *list_ms)
+enum list_verdict list_set_point(const struct list_set *set, const char *point,
+                                 uint64_t *list_ms)
 {
     const struct verdict *v;
     struct name n;

@@ -34,8 +34,8 @@ enum list_verdict {
 
 /* What the list whose name sorts last says of a point. *list_ms: the time in
  * its name; may be NULL. */
-enum list_verdict list_set_point(const struct list_set *set,
-                                 const char *point, uint64_t *list_ms);
+enum list_verdict list_set_point(const struct list_set *set, const char *point,
+                                 uint64_t *list_ms);
 
 /* Whether a list was taken in. */
 bool list_set_has(const struct list_set *set, const char *name);

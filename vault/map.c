@@ -30,8 +30,7 @@ static bool take_place(struct map_reader *r, uint64_t count,
         return refuse(err, "a number is cut off or malformed");
     if (pack >= r->packs || pack >= MAP_ZERO)
         return refuse(err, "a pack that is not in the table");
-    if (first >= PACK_LAYOUT_SLOTS_MAX ||
-        count > PACK_LAYOUT_SLOTS_MAX - first)
+    if (first >= PACK_LAYOUT_SLOTS_MAX || count > PACK_LAYOUT_SLOTS_MAX - first)
         return refuse(err, "a slot that no pack has");
     out->pack = (uint32_t)pack;
     out->first = (uint32_t)first;

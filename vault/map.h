@@ -17,11 +17,11 @@
 #include "base/err.h"
 #include "crypto/seal_digest.h"
 
-#define MAP_ZERO UINT32_MAX           /* in place of a pack number */
+#define MAP_ZERO UINT32_MAX                /* in place of a pack number */
 #define MAP_CHUNKS_MAX ((uint64_t)1 << 30) /* of a disk */
 #define MAP_PAGE_CHUNKS 4096u
-#define MAP_PAGE_BYTES ((size_t)128 << 10)  /* a page's, at most */
-#define MAP_FIELD_BYTES ((size_t)1 << 20)   /* above it a map goes in pages */
+#define MAP_PAGE_BYTES ((size_t)128 << 10) /* a page's, at most */
+#define MAP_FIELD_BYTES ((size_t)1 << 20)  /* above it a map goes in pages */
 
 /* `count` chunks in a row: all zero, or the slots first, first + 1, ... */
 struct map_run {

@@ -36,7 +36,7 @@ struct name {
     struct id16 tag;  /* of the recipient: NAME_KEY, NAME_RECOVERY */
     uint64_t time_ms; /* whole seconds */
     uint32_t rand;
-    uint16_t gen;     /* of a pack; 0: as written, without a suffix */
+    uint16_t gen; /* of a pack; 0: as written, without a suffix */
 };
 
 /* False: not one of ours. */

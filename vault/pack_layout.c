@@ -69,8 +69,8 @@ static enum err_code bad_tail(struct err *err, const char *why)
 }
 
 enum err_code pack_layout_get_tail(const uint8_t in[PACK_LAYOUT_TAIL],
-                                   uint64_t object_bytes,
-                                   struct pack_tail *out, struct err *err)
+                                   uint64_t object_bytes, struct pack_tail *out,
+                                   struct err *err)
 {
     if (object_bytes == 0 || object_bytes % PACK_LAYOUT_BLOCK ||
         object_bytes > PACK_LAYOUT_BYTES_MAX)
@@ -86,8 +86,7 @@ enum err_code pack_layout_get_tail(const uint8_t in[PACK_LAYOUT_TAIL],
     out->toc_bytes = bytes_get_u32(in + 8);
     out->slots = bytes_get_u32(in + 12);
     memcpy(out->digest, in + 16, 32);
-    if (out->toc_offset < SEAL_SLOT_HEADER ||
-        out->toc_offset > object_bytes ||
+    if (out->toc_offset < SEAL_SLOT_HEADER || out->toc_offset > object_bytes ||
         object_bytes - out->toc_offset !=
             (uint64_t)out->toc_bytes + PACK_LAYOUT_TAIL)
         return bad_tail(err, "toc and tail do not end the object");
@@ -114,8 +113,8 @@ enum err_code pack_layout_get_toc(struct slice toc,
     struct pack_slot *all = NULL;
     uint64_t end = SEAL_SLOT_HEADER;
 
-    if (toc.len != PACK_LAYOUT_TOC_HEAD +
-                       (size_t)tail->slots * PACK_LAYOUT_ENTRY ||
+    if (toc.len !=
+            PACK_LAYOUT_TOC_HEAD + (size_t)tail->slots * PACK_LAYOUT_ENTRY ||
         bytes_get_u32(toc.data + 32) != tail->slots ||
         bytes_get_u32(toc.data + 36) != 0)
         return err_set(err, ERR_INTEGRITY, 0, "toc: lengths");
@@ -128,8 +127,8 @@ enum err_code pack_layout_get_toc(struct slice toc,
             return err_set(err, ERR_NOMEM, 0, "toc of %u slots", tail->slots);
     }
     for (uint32_t i = 0; i < tail->slots; i++) {
-        const uint8_t *at = toc.data + PACK_LAYOUT_TOC_HEAD +
-                            (size_t)i * PACK_LAYOUT_ENTRY;
+        const uint8_t *at =
+            toc.data + PACK_LAYOUT_TOC_HEAD + (size_t)i * PACK_LAYOUT_ENTRY;
 
         if (pack_layout_get_entry(at, &all[i], err) != ERR_OK) {
             free(all);
@@ -158,6 +157,5 @@ uint64_t pack_layout_bytes(uint64_t slots_end, uint32_t slots)
     uint64_t toc = seal_stream_bytes(PACK_LAYOUT_TOC_HEAD +
                                      (uint64_t)slots * PACK_LAYOUT_ENTRY);
 
-    return slots_end + pack_layout_pad(slots_end, toc) + toc +
-           PACK_LAYOUT_TAIL;
+    return slots_end + pack_layout_pad(slots_end, toc) + toc + PACK_LAYOUT_TAIL;
 }

@@ -18,7 +18,7 @@
 #include "crypto/seal_slot.h"
 
 #define PACK_LAYOUT_TAIL 64
-#define PACK_LAYOUT_BLOCK ((uint64_t)64 << 10)  /* packs are multiples of it */
+#define PACK_LAYOUT_BLOCK ((uint64_t)64 << 10) /* packs are multiples of it */
 #define PACK_LAYOUT_BYTES_MAX ((uint64_t)256 << 20) /* of any pack */
 #define PACK_LAYOUT_SLOTS_MAX 65536u
 #define PACK_LAYOUT_TOC_HEAD 40
@@ -53,8 +53,8 @@ void pack_layout_put_tail(uint8_t out[PACK_LAYOUT_TAIL],
                           const struct pack_tail *tail);
 /* object_bytes: of the whole object, which toc and tail must end. */
 enum err_code pack_layout_get_tail(const uint8_t in[PACK_LAYOUT_TAIL],
-                                   uint64_t object_bytes,
-                                   struct pack_tail *out, struct err *err);
+                                   uint64_t object_bytes, struct pack_tail *out,
+                                   struct err *err);
 
 /* Append a toc's plaintext. entries: 28 bytes each, made by _put_entry. */
 bool pack_layout_put_toc(struct buf *out, const uint8_t digest[32],

@@ -63,8 +63,7 @@ static enum err_code unpack(struct pack_opener *o,
         return refuse(s, err, "it wants a dictionary");
     if (said != ZSTD_CONTENTSIZE_UNKNOWN && said != s->slot->raw)
         return refuse(s, err, "its frame declares another length");
-    got = ZSTD_decompressDCtx(o->zstd, s->out, s->slot->raw, o->body,
-                              body_len);
+    got = ZSTD_decompressDCtx(o->zstd, s->out, s->slot->raw, o->body, body_len);
     if (ZSTD_isError(got) || got != s->slot->raw)
         return refuse(s, err, "it does not decompress to its length");
     return ERR_OK;
@@ -86,11 +85,10 @@ enum err_code pack_opener_open(struct pack_opener *o,
 
     if (s->slot->stored <= SEAL_SLOT_TAG)
         return refuse(s, err, "it was dropped");
-    if (!seal_slot_open(o->work, s->k_pack, &place, s->sealed,
-                        s->slot->stored, packed ? o->body : s->out))
+    if (!seal_slot_open(o->work, s->k_pack, &place, s->sealed, s->slot->stored,
+                        packed ? o->body : s->out))
         return refuse(s, err, "its seal is broken");
-    if (packed &&
-        unpack(o, s, s->slot->stored - SEAL_SLOT_TAG, err) != ERR_OK)
+    if (packed && unpack(o, s, s->slot->stored - SEAL_SLOT_TAG, err) != ERR_OK)
         return err->code;
     if (!seal_slot_chunk_id(o->work, keyring_k_id(keys), s->kind, s->out,
                             s->slot->raw, &id))

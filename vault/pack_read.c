@@ -12,8 +12,8 @@
 
 #include "loop/timer.h"
 
-#define NAMES_MAX 256   /* objects of one pack that are looked at */
-#define LISTINGS_MAX 4  /* while objects vanish between LIST and GET */
+#define NAMES_MAX 256  /* objects of one pack that are looked at */
+#define LISTINGS_MAX 4 /* while objects vanish between LIST and GET */
 
 enum state { TAIL, TOC, HEADER, LISTING, IDLE, FAILED };
 
@@ -23,20 +23,19 @@ struct pack_read {
     struct pack_table table;
     struct store_op *op;
     bool cancelled;
-    bool vanished;     /* a listed name was gone */
-    unsigned listings; /* so far */
+    bool vanished;            /* a listed name was gone */
+    unsigned listings;        /* so far */
     char (*names)[NAME_TEXT]; /* still to be tried; the last one next */
     size_t count, room;
-    struct err cause;  /* the first that is not "not found" */
+    struct err cause; /* the first that is not "not found" */
     struct timer later;
 };
 
 static void next_name(struct pack_read *r);
 
-/* --- the end ------------------------------------------------------------ */
+/* --- the end --------------------------------------------------------- */
 
-static void report(struct pack_read *r, enum state state,
-                   const struct err *err)
+static void report(struct pack_read *r, enum state state, const struct err *err)
 {
     r->state = state;
     r->op = NULL;
@@ -45,9 +44,8 @@ static void report(struct pack_read *r, enum state state,
 
 static void on_later(struct timer *t)
 {
-    struct pack_read *r = (struct pack_read *)((char *)t -
-                                               offsetof(struct pack_read,
-                                                        later));
+    struct pack_read *r =
+        (struct pack_read *)((char *)t - offsetof(struct pack_read, later));
     struct err err = r->cause;
 
     if (r->cancelled)
@@ -86,7 +84,7 @@ static void object_failed(struct pack_read *r, const struct err *err)
         next_name(r);
 }
 
-/* --- one object --------------------------------------------------------- */
+/* --- one object ------------------------------------------------------ */
 
 static void on_fetched(void *ctx, const struct err *err, const uint8_t *data,
                        size_t len, const struct store_info *info);
@@ -133,8 +131,7 @@ static enum err_code take_end(struct pack_read *r, const uint8_t *data,
     begin = bytes - len; /* where data stands in the object */
     if (pack_table_take_tail(t, data + len - PACK_LAYOUT_TAIL, err) != ERR_OK)
         return err->code;
-    if (begin == 0 &&
-        pack_table_take_header(t, data, err) != ERR_OK)
+    if (begin == 0 && pack_table_take_header(t, data, err) != ERR_OK)
         return err->code;
     if (t->tail.toc_offset < begin) {
         fetch(r, TOC, t->tail.toc_bytes,
@@ -143,8 +140,7 @@ static enum err_code take_end(struct pack_read *r, const uint8_t *data,
         return ERR_OK;
     }
     if (pack_table_take_toc(t, r->opts.keys,
-                            data + (t->tail.toc_offset - begin), err) !=
-        ERR_OK)
+                            data + (t->tail.toc_offset - begin), err) != ERR_OK)
         return err->code;
     toc_taken(r);
     return ERR_OK;
@@ -211,7 +207,7 @@ static void open_name(struct pack_read *r, const char *name)
           (struct store_range){.from_end = PACK_LAYOUT_BLOCK});
 }
 
-/* --- the other names ---------------------------------------------------- */
+/* --- the other names ------------------------------------------------- */
 
 static bool on_entry(void *ctx, const struct store_entry *entry)
 {
@@ -256,11 +252,13 @@ static void on_listed(void *ctx, const struct err *err,
 
 static void list_names(struct pack_read *r)
 {
-    enum name_kind kind =
-        r->opts.kind == SEAL_SLOT_MAP ? NAME_MAP : NAME_PACK;
+    enum name_kind kind = r->opts.kind == SEAL_SLOT_MAP ? NAME_MAP : NAME_PACK;
     char prefix[NAME_TEXT];
     struct store_list_opts list = {
-        .prefix = prefix, .on_entry = on_entry, .done = on_listed, .ctx = r,
+        .prefix = prefix,
+        .on_entry = on_entry,
+        .done = on_listed,
+        .ctx = r,
     };
     struct err err;
 
@@ -288,7 +286,7 @@ static void next_name(struct pack_read *r)
     }
 }
 
-/* --- outside ------------------------------------------------------------ */
+/* --- outside --------------------------------------------------------- */
 
 enum err_code pack_read_start(const struct pack_read_opts *opts,
                               struct pack_read **out, struct err *err)

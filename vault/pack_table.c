@@ -21,8 +21,7 @@ enum err_code pack_table_init(struct pack_table *t, const char *name,
     struct name n;
 
     memset(t, 0, sizeof(*t));
-    if (!name_parse(name, &n) ||
-        (n.kind != NAME_PACK && n.kind != NAME_MAP))
+    if (!name_parse(name, &n) || (n.kind != NAME_PACK && n.kind != NAME_MAP))
         return err_set(err, ERR_ARGUMENT, 0, "%s: not a pack's name", name);
     memcpy(t->name, name, strlen(name) + 1);
     t->kind = n.kind == NAME_MAP ? SEAL_SLOT_MAP : SEAL_SLOT_DATA;
@@ -111,15 +110,16 @@ enum err_code pack_table_key(const struct pack_table *t,
 {
     enum seal_key_role role =
         t->kind == SEAL_SLOT_MAP ? SEAL_KEY_META : SEAL_KEY_DATA;
-    const struct keyring_key *key =
-        keyring_find(keys, role, &t->header.key_id);
+    const struct keyring_key *key = keyring_find(keys, role, &t->header.key_id);
     struct seal_slot_header again;
     char text[33];
 
     if (!key) {
         bytes_hex(t->header.key_id.b, 16, text);
-        return err_set(err, ERR_KEY, 0, "%s: sealed under key %s, which is "
-                       "not held", t->name, text);
+        return err_set(err, ERR_KEY, 0,
+                       "%s: sealed under key %s, which is "
+                       "not held",
+                       t->name, text);
     }
     if (seal_slot_header_open(keyring_suite(keys), &key->key,
                               keyring_vault_id(keys), t->header_raw, &again,

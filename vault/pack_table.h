@@ -17,8 +17,8 @@ struct pack_table {
     char name[NAME_TEXT]; /* of the object */
     enum seal_slot_kind kind;
     struct id16 pack_id;
-    uint64_t bytes;         /* of the object */
-    struct pack_tail tail;  /* toc offset, digest */
+    uint64_t bytes;        /* of the object */
+    struct pack_tail tail; /* toc offset, digest */
     uint32_t slots;
     struct pack_slot *slot; /* `slots` of them, owned */
     uint64_t *offset;       /* slots + 1 of them, owned: where each begins */

@@ -65,8 +65,7 @@ enum err_code point_seal(const struct keyring *keys, const char *name,
     buf_init(&inner, POINT_METADATA_MAX + (1 << 20));
     with.metadata = (struct slice){NULL, 0};
     if (metadata.len > POINT_METADATA_MAX)
-        err_set(err, ERR_ARGUMENT, 0, "VM metadata of %zu bytes",
-                metadata.len);
+        err_set(err, ERR_ARGUMENT, 0, "VM metadata of %zu bytes", metadata.len);
     else
         err_clear(err);
     if (err->code == ERR_OK && metadata.len &&
@@ -94,8 +93,7 @@ enum err_code point_metadata(const struct keyring *keys, const char *name,
     return ERR_OK;
 }
 
-void point_name_at(struct slice names, size_t i,
-                   char out[NAME_POINT_BYTES + 1])
+void point_name_at(struct slice names, size_t i, char out[NAME_POINT_BYTES + 1])
 {
     memcpy(out, names.data + i * NAME_POINT_BYTES, NAME_POINT_BYTES);
     out[NAME_POINT_BYTES] = 0;

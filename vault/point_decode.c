@@ -54,12 +54,14 @@ static enum err_code need_len(struct slice value, size_t len, const char *what,
 {
     if (value.len == len)
         return ERR_OK;
-    return err_set(err, ERR_INTEGRITY, 0, "point: %s: %zu bytes in place of "
-                   "%zu", what, value.len, len);
+    return err_set(err, ERR_INTEGRITY, 0,
+                   "point: %s: %zu bytes in place of "
+                   "%zu",
+                   what, value.len, len);
 }
 
-static enum err_code need_text(struct slice value, size_t max,
-                               const char *what, struct err *err)
+static enum err_code need_text(struct slice value, size_t max, const char *what,
+                               struct err *err)
 {
     if (value.len <= max && parse_utf8((const char *)value.data, value.len))
         return ERR_OK;
@@ -82,8 +84,8 @@ static enum err_code need_names(struct slice value, const char *what,
     return ERR_OK;
 }
 
-static enum err_code take_text(struct slice *to, struct slice value,
-                               size_t max, const char *what, struct err *err)
+static enum err_code take_text(struct slice *to, struct slice value, size_t max,
+                               const char *what, struct err *err)
 {
     *to = value;
     return need_text(value, max, what, err);

@@ -48,8 +48,7 @@ bool run_next(struct run_reader *r, struct run_pack *out, struct err *err)
         f.value.len != HEAD + (size_t)out->slots * PACK_LAYOUT_ENTRY)
         return refuse(err, "a pack's slot count");
     for (uint32_t i = 0; i < out->slots; i++)
-        if (pack_layout_get_entry(out->entries +
-                                      (size_t)i * PACK_LAYOUT_ENTRY,
+        if (pack_layout_get_entry(out->entries + (size_t)i * PACK_LAYOUT_ENTRY,
                                   &slot, err) != ERR_OK) {
             err_context(err, "index run");
             return false;

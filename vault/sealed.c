@@ -36,8 +36,10 @@ enum err_code sealed_open(const struct keyring *keys,
     key = keyring_find(keys, role_of(kind), &id);
     if (!key) {
         bytes_hex(id.b, 16, text);
-        return err_set(err, ERR_KEY, 0, "sealed under key %s, which is not "
-                       "held", text);
+        return err_set(err, ERR_KEY, 0,
+                       "sealed under key %s, which is not "
+                       "held",
+                       text);
     }
     opts = options(keys, kind, name, key);
     return seal_stream_open(&opts, sealed, len, out, err);
@@ -45,8 +47,7 @@ enum err_code sealed_open(const struct keyring *keys,
 
 enum err_code sealed_make(const struct keyring *keys,
                           enum seal_stream_kind kind, const char *name,
-                          struct slice plain, struct buf *out,
-                          struct err *err)
+                          struct slice plain, struct buf *out, struct err *err)
 {
     const struct keyring_key *key = keyring_current(keys, role_of(kind));
     struct seal_stream_opts opts;

@@ -21,7 +21,6 @@ enum err_code sealed_open(const struct keyring *keys,
  * none; ERR_NOMEM, ERR_IO. */
 enum err_code sealed_make(const struct keyring *keys,
                           enum seal_stream_kind kind, const char *name,
-                          struct slice plain, struct buf *out,
-                          struct err *err);
+                          struct slice plain, struct buf *out, struct err *err);
 
 #endif

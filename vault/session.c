@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- small things that all files use ---------------------------------------- */
+/* --- small things that all files use --------------------------------- */
 
 uint64_t session_mono(const struct session *s)
 {
@@ -67,8 +67,7 @@ uint32_t session_number(struct session *s, const struct session_pack_ref *ref)
         return (uint32_t)number;
     if (s->ref_count == s->ref_room) {
         uint32_t room = s->ref_room ? 2 * s->ref_room : 64;
-        struct session_pack_ref *more =
-            realloc(s->refs, room * sizeof(*more));
+        struct session_pack_ref *more = realloc(s->refs, room * sizeof(*more));
 
         if (!more) {
             session_fail_at(s, ERR_NOMEM, "table of packs");
@@ -103,7 +102,7 @@ bool session_hits(const struct session *s, uint32_t pack, uint32_t first,
                           hit_first, hit_count);
 }
 
-/* --- the pump ------------------------------------------------------------------ */
+/* --- the pump -------------------------------------------------------- */
 
 static void on_kick(struct timer *t)
 {
@@ -200,7 +199,7 @@ void session_pump(struct session *s)
         end(s);
 }
 
-/* --- beginning and end ------------------------------------------------------------ */
+/* --- beginning and end ----------------------------------------------- */
 
 static void session_delete(struct session *s)
 {
@@ -243,8 +242,8 @@ static void session_delete(struct session *s)
 /* Copies of the texts of opts, one after another. */
 static bool copy_texts(struct session *s)
 {
-    const char **text[] = {&s->opts.series,    &s->opts.name,
-                           &s->opts.pool,      &s->opts.source_mode,
+    const char **text[] = {&s->opts.series,      &s->opts.name,
+                           &s->opts.pool,        &s->opts.source_mode,
                            &s->opts.consistency, &s->opts.gateway,
                            &s->opts.retention};
     size_t room = 1;
@@ -282,8 +281,8 @@ static bool allocate(struct session *s)
     s->stored = session_table_new();
     s->digest = seal_digest_new(s->suite, SEAL_DIGEST_SHA256);
     s->batch = calloc(SESSION_BATCHES, sizeof(*s->batch));
-    return s->lists && s->gone && s->numbers && s->stored && s->digest && s->batch &&
-           copy_texts(s);
+    return s->lists && s->gone && s->numbers && s->stored && s->digest &&
+           s->batch && copy_texts(s);
 }
 
 /* What of the memory goes to parts and what to batches. */
@@ -291,12 +290,14 @@ static void divide_memory(struct session *s)
 {
     uint64_t chunks = 4 * MIB; /* at the floor: 3 slabs, 1 MiB the caller's */
 
-    s->parts_max = (unsigned)((s->opts.ceiling_bytes - chunks) /
-                              STORE_PART_BYTES);
+    s->parts_max =
+        (unsigned)((s->opts.ceiling_bytes - chunks) / STORE_PART_BYTES);
     if (s->parts_max > 1 + SESSION_PARTS_IN_FLIGHT)
         s->parts_max = 1 + SESSION_PARTS_IN_FLIGHT;
-    s->slabs_max = (unsigned)((s->opts.ceiling_bytes -
-                               s->parts_max * STORE_PART_BYTES) / MIB) - 1;
+    s->slabs_max =
+        (unsigned)((s->opts.ceiling_bytes - s->parts_max * STORE_PART_BYTES) /
+                   MIB) -
+        1;
     if (s->slabs_max > 2 * SESSION_RAW_MAX - 1)
         s->slabs_max = 2 * SESSION_RAW_MAX - 1;
 }
@@ -314,8 +315,8 @@ static enum err_code check(const struct session_opts *o, struct err *err)
         !keyring_current(vault_keys(o->vault), SEAL_KEY_DATA))
         return err_set(err, ERR_KEY, 0, "%s: no current keys to seal under",
                        o->store->location);
-    if (v->lock != STORE_LOCK_NONE &&
-        !t->lock_by_call && !(t->lock_on_put && t->lock_on_create))
+    if (v->lock != STORE_LOCK_NONE && !t->lock_by_call &&
+        !(t->lock_on_put && t->lock_on_create))
         return err_set(err, ERR_ARGUMENT, 0,
                        "%s: it does not keep locks, and this vault is locked",
                        o->store->location);

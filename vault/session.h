@@ -63,23 +63,23 @@ void session_tools_free(struct session_tools *t);
 
 /* Bytes are those of disks unless it says stored. */
 struct session_figures {
-    uint64_t read;       /* taken: data, zero and unchanged */
-    uint64_t data;       /* ... of these, data that was looked at */
-    uint64_t zero;       /* chunks all zero */
-    uint64_t unchanged;  /* equal to the parent's or declared so */
-    uint64_t known;      /* found in the index, or earlier in this session */
-    uint64_t fresh;      /* put in packs of this session */
-    uint64_t stored;     /* bytes of packs in the store: slots, tables, pad */
-    uint64_t again;      /* stored once more because they were condemned */
+    uint64_t read;         /* taken: data, zero and unchanged */
+    uint64_t data;         /* ... of these, data that was looked at */
+    uint64_t zero;         /* chunks all zero */
+    uint64_t unchanged;    /* equal to the parent's or declared so */
+    uint64_t known;        /* found in the index, or earlier in this session */
+    uint64_t fresh;        /* put in packs of this session */
+    uint64_t stored;       /* bytes of packs in the store: slots, tables, pad */
+    uint64_t again;        /* stored once more because they were condemned */
     uint64_t packs, parts; /* complete packs; parts and single PUTs sent */
     uint64_t map_packs;
     uint64_t index_runs, points; /* objects put, unfinished points too */
-    uint64_t meta_bytes; /* of index runs and points put */
-    uint64_t slab_peak;  /* bytes of slabs held at most */
+    uint64_t meta_bytes;         /* of index runs and points put */
+    uint64_t slab_peak;          /* bytes of slabs held at most */
 };
 
 struct session_result {
-    struct point_ref point; /* name and SHA-256: the next witness */
+    struct point_ref point;  /* name and SHA-256: the next witness */
     struct point_ref parent; /* name "": there was none */
     uint64_t start_ms, end_ms;
     struct session_figures figures;
@@ -126,7 +126,7 @@ struct session_opts {
     const char *series; /* 1 to 128 bytes */
     struct id16 vm;
     const char *name, *pool, *source_mode, *consistency, *gateway;
-    const char *retention; /* class, as text */
+    const char *retention;    /* class, as text */
     uint64_t retain_until_ms; /* end of the point's retention; with a lock */
     struct point_ref witness; /* the VM's last point we know of; name "": none
                                  is known, and none is demanded */
@@ -146,11 +146,11 @@ const struct point *session_parent(const struct session *s);
 struct session_disk {
     uint32_t position; /* no other disk's; disks come in any order */
     struct id16 vdi;
-    const char *name;  /* copied; NULL: none */
-    uint64_t bytes;    /* virtual size */
+    const char *name;    /* copied; NULL: none */
+    uint64_t bytes;      /* virtual size */
     unsigned log2_chunk; /* 0: the parent's, else the vault's */
-    bool incremental;  /* session_unchanged() will be used: the parent must
-                          have this VDI with this chunk size */
+    bool incremental;    /* session_unchanged() will be used: the parent must
+                            have this VDI with this chunk size */
 };
 
 /*

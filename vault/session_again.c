@@ -9,7 +9,7 @@
 
 #include "vault/session_commit.h"
 
-/* --- what is condemned -------------------------------------------------------------- */
+/* --- what is condemned ----------------------------------------------- */
 
 static bool map_hits(const struct session *s, struct session_disk_state *d)
 {
@@ -134,7 +134,7 @@ void session_commit_again(struct session *s, struct session_ref before,
         a->now = now;
 }
 
-/* --- the maps -------------------------------------------------------------------------- */
+/* --- the maps -------------------------------------------------------- */
 
 /* The first entry of the sorted array that is not before a place. */
 static size_t lower_bound(const struct session_commit *c,
@@ -162,12 +162,13 @@ static void rewrite_run(struct session *s, struct map_writer *w,
     size_t i = lower_bound(c, (struct session_ref){run.pack, run.first});
 
     for (; i < c->again_count && c->again[i].before.pack == run.pack &&
-           c->again[i].before.slot < end; i++) {
+           c->again[i].before.slot < end;
+         i++) {
         uint32_t slot = c->again[i].before.slot;
 
         map_writer_add(w, (struct map_run){slot - at, run.pack, at});
-        map_writer_add(w, (struct map_run){1, c->again[i].now.pack,
-                                           c->again[i].now.slot});
+        map_writer_add(
+            w, (struct map_run){1, c->again[i].now.pack, c->again[i].now.slot});
         at = slot + 1;
     }
     map_writer_add(w, (struct map_run){end - at, run.pack, at});
@@ -202,7 +203,7 @@ static void rewrite_map(struct session *s, struct session_disk_state *d)
     d->writer.chunks = chunks;
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------- */
 
 static void on_chunk(void *ctx, const struct err *err, const uint8_t *raw,
                      const struct pack_slot *slot)
@@ -242,8 +243,11 @@ static void read_next(struct session *s)
     struct session_commit *c = s->commit;
     const struct session_again *a = &c->again[c->again_next];
     struct chunk_read_opts opts = {
-        .kind = SEAL_SLOT_DATA, .pack_id = s->refs[a->before.pack].id,
-        .slot = a->before.slot, .done = on_chunk, .ctx = s,
+        .kind = SEAL_SLOT_DATA,
+        .pack_id = s->refs[a->before.pack].id,
+        .slot = a->before.slot,
+        .done = on_chunk,
+        .ctx = s,
     };
     struct err err;
 

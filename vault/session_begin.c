@@ -25,7 +25,7 @@ struct session_begin {
     enum begin_step step;
     struct found *found; /* in rising order of name */
     size_t count, room;
-    size_t at;           /* the one that is read */
+    size_t at; /* the one that is read */
     unsigned others;
     bool witness_seen;
     struct store_op *op;
@@ -34,7 +34,7 @@ struct session_begin {
 static void next_newest(struct session *s);
 static void next_other(struct session *s);
 
-/* --- the end of step 1 --------------------------------------------------------- */
+/* --- the end of step 1 ----------------------------------------------- */
 
 static void build_roster(struct session *s)
 {
@@ -60,7 +60,7 @@ static void ready(struct session *s)
         s->events.ready(s->opts.ctx);
 }
 
-/* --- the witness ------------------------------------------------------------------ */
+/* --- the witness ----------------------------------------------------- */
 
 static void witness_fault(struct session *s, const char *why)
 {
@@ -68,8 +68,8 @@ static void witness_fault(struct session *s, const char *why)
 
     err_set(&err, ERR_INTEGRITY, 0,
             "%s: %s, the last point known of this VM, %s: the store may show "
-            "an old state", s->opts.store->location, s->opts.witness.name,
-            why);
+            "an old state",
+            s->opts.store->location, s->opts.witness.name, why);
     session_fail(s, &err);
 }
 
@@ -88,7 +88,7 @@ static struct found *find(struct session_begin *b, const char *name)
     return NULL;
 }
 
-/* --- reading points ------------------------------------------------------------------ */
+/* --- reading points -------------------------------------------------- */
 
 /* A point of this VM came, or cannot be read. */
 static void take_point(struct session *s, struct found *f, struct point *p,
@@ -141,8 +141,7 @@ static void on_point(void *ctx, const struct err *err, const uint8_t *data,
     if (err->code == ERR_OK &&
         !seal_digest_once(s->suite, SEAL_DIGEST_SHA256, data, len, sha256))
         session_fail_at(s, ERR_NOMEM, f->name);
-    if (err->code == ERR_OK &&
-        strcmp(f->name, s->opts.witness.name) == 0)
+    if (err->code == ERR_OK && strcmp(f->name, s->opts.witness.name) == 0)
         compare_witness(s, sha256);
     if (err->code == ERR_OK &&
         point_open(s->keys, f->name, data, len, &p, &bad) != ERR_OK &&
@@ -171,8 +170,8 @@ static void read_point(struct session *s, size_t i)
 
     b->at = i;
     if (store_fetch(s->opts.store, b->found[i].name, POINT_SEALED_MAX,
-                    (struct store_range){0}, on_point, s, &b->op, &err) ==
-        ERR_OK)
+                    (struct store_range){0}, on_point, s, &b->op,
+                    &err) == ERR_OK)
         s->busy++;
     else
         session_fail(s, &err);
@@ -229,7 +228,7 @@ static void next_newest(struct session *s)
     next_other(s); /* there is none */
 }
 
-/* --- LIST ---------------------------------------------------------------------------- */
+/* --- LIST ------------------------------------------------------------ */
 
 static bool on_entry(void *ctx, const struct store_entry *entry)
 {
@@ -299,7 +298,10 @@ static void list_points(struct session *s)
 {
     char prefix[NAME_TEXT];
     struct store_list_opts list = {
-        .prefix = prefix, .on_entry = on_entry, .done = on_listed, .ctx = s,
+        .prefix = prefix,
+        .on_entry = on_entry,
+        .done = on_listed,
+        .ctx = s,
     };
     struct err err;
 
@@ -310,7 +312,7 @@ static void list_points(struct session *s)
         session_fail(s, &err);
 }
 
-/* --- from outside ------------------------------------------------------------------------ */
+/* --- from outside ---------------------------------------------------- */
 
 enum err_code session_begin_start(struct session *s, struct err *err)
 {

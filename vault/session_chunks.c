@@ -17,7 +17,7 @@ static bool has_bytes(const struct session_entry *e)
            e->what == SESSION_PAGE;
 }
 
-/* --- ids, on a worker --------------------------------------------------------- */
+/* --- ids, on a worker ------------------------------------------------ */
 
 static bool hash_entry(struct session_batch *b, struct session_entry *e,
                        struct session_tool *tool)
@@ -73,7 +73,7 @@ void session_chunks_start(struct session_batch *b)
     work_start(s->loop, &b->work);
 }
 
-/* --- the parent ------------------------------------------------------------------ */
+/* --- the parent ------------------------------------------------------ */
 
 /* Of an incremental disk: what the parent had there leaves the sum. */
 static void leave_sum(struct session *s, struct session_disk_state *d,
@@ -83,15 +83,15 @@ static void leave_sum(struct session *s, struct session_disk_state *d,
     if (answer == PARENT_IS_ZERO)
         return;
     if (answer != PARENT_IS)
-        session_fail_at(s, ERR_INTEGRITY, "the point before does not say what "
-                                          "stood in a chunk that changed");
+        session_fail_at(s, ERR_INTEGRITY,
+                        "the point before does not say what "
+                        "stood in a chunk that changed");
     else if (!map_sum_sub(&d->sum, s->digest, chunk, id))
         session_fail_at(s, ERR_NOMEM, "content sum");
 }
 
 static void unchanged(struct session_batch *b, struct map_writer *w,
-                      enum session_parent_answer answer,
-                      struct session_ref ref)
+                      enum session_parent_answer answer, struct session_ref ref)
 {
     struct map_run run = {1, ref.pack, ref.slot};
 
@@ -130,7 +130,8 @@ static bool compare_chunk(struct session_batch *b, struct session_entry *e,
     return true;
 }
 
-/* An entry, from where it was left. Zeros matter to an incremental disk only. */
+/* An entry, from where it was left. Zeros matter to an incremental disk only.
+ */
 static bool compare_entry(struct session_batch *b, struct session_entry *e)
 {
     struct map_writer w;
@@ -159,13 +160,14 @@ static bool compare_batch(struct session_batch *b)
     return true;
 }
 
-/* --- the index --------------------------------------------------------------------- */
+/* --- the index ------------------------------------------------------- */
 
 static void on_looked_up(struct index_op *op)
 {
     struct session_batch *b = SESSION_OWNER(op, struct session_batch, lookup);
 
-    /* An index that fails finds nothing, and what is found nowhere is stored. */
+    /* An index that fails finds nothing, and what is found nowhere is stored.
+     */
     b->state = BATCH_LOOKED_UP;
     session_release(b->session);
 }
@@ -189,14 +191,17 @@ static void look_up(struct session_batch *b)
         return;
     }
     b->state = BATCH_LOOKING_UP;
-    b->lookup = (struct index_op){
-        .verb = INDEX_LOOKUP, .loop = s->loop, .done = on_looked_up,
-        .count = b->asked, .ids = b->ids, .places = b->places};
+    b->lookup = (struct index_op){.verb = INDEX_LOOKUP,
+                                  .loop = s->loop,
+                                  .done = on_looked_up,
+                                  .count = b->asked,
+                                  .ids = b->ids,
+                                  .places = b->places};
     s->busy++;
     index_start(s->opts.index, &b->lookup);
 }
 
-/* --- deciding ------------------------------------------------------------------------ */
+/* --- deciding -------------------------------------------------------- */
 
 /* What the index says, where it may be used. */
 static bool use_place(struct session *s, struct session_batch *b,
@@ -206,7 +211,8 @@ static bool use_place(struct session *s, struct session_batch *b,
                                    .key_id = place->pack.key_id,
                                    .kind = place->pack.kind};
 
-    if (place->slot == INDEX_UNKNOWN || place->pack.kind != b->kind)
+    if (place->slot == INDEX_UNKNOWN || place->pack.kind != b->kind ||
+        bytes_all_zero(place->pack.key_id.b, 16))
         return false;
     e->ref.pack = session_number(s, &ref);
     e->ref.slot = place->slot;
@@ -268,7 +274,7 @@ static void decide_batch(struct session *s, struct session_batch *b)
     b->state = store && s->settings.zstd_level ? BATCH_DECIDED : BATCH_READY;
 }
 
-/* --- compressing, on a worker ------------------------------------------------------------ */
+/* --- compressing, on a worker ---------------------------------------- */
 
 /* Raw is kept unless compressing wins 3 %: zstd is given no more room. */
 static void pack_entry(struct session_batch *b, struct session_entry *e,
@@ -359,7 +365,7 @@ static void start_packing(struct session *s)
     }
 }
 
-/* --- from the pump ---------------------------------------------------------------------- */
+/* --- from the pump --------------------------------------------------- */
 
 void session_chunks_go(struct session *s)
 {

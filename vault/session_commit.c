@@ -35,7 +35,7 @@ static void to_step(struct session *s, enum session_commit_step step)
     s->pump_again = true;
 }
 
-/* --- the point that was put is removed again, or was replaced ----------------------- */
+/* --- the point that was put is removed again, or was replaced -------- */
 
 struct removal {
     struct session *session;
@@ -60,8 +60,8 @@ static void on_removed(void *ctx, const struct err *err,
 static void remove_point(struct session *s, const char *name)
 {
     struct removal *r = calloc(1, sizeof(*r));
-    struct store_name_opts opts = {.name = r ? r->name : NULL,
-                                   .done = on_removed, .ctx = r};
+    struct store_name_opts opts = {
+        .name = r ? r->name : NULL, .done = on_removed, .ctx = r};
     struct err ignored;
 
     if (!r)
@@ -92,7 +92,7 @@ static void remove_former(struct session *s)
     c->anchor[0] = 0;
 }
 
-/* --- PUT and read back ----------------------------------------------------------------- */
+/* --- PUT and read back ----------------------------------------------- */
 
 static void on_read_back(void *ctx, const struct err *err, const uint8_t *data,
                          size_t len, const struct store_info *info)
@@ -104,12 +104,13 @@ static void on_read_back(void *ctx, const struct err *err, const uint8_t *data,
     c->op = NULL;
     if (err->code != ERR_OK) {
         session_fail(s, err);
-    } else if (len != c->object.len ||
-               memcmp(data, c->object.data, len) != 0) {
+    } else if (len != c->object.len || memcmp(data, c->object.data, len) != 0) {
         struct err e;
 
-        err_set(&e, ERR_INTEGRITY, 0, "%s: %s: it reads back otherwise than "
-                "it was written", s->opts.store->location, c->name);
+        err_set(&e, ERR_INTEGRITY, 0,
+                "%s: %s: it reads back otherwise than "
+                "it was written",
+                s->opts.store->location, c->name);
         session_fail(s, &e);
     } else if (FAILPOINT("session_point_read")) {
         session_fail_at(s, ERR_IO, "failpoint session_point_read");
@@ -125,8 +126,8 @@ static void read_back(struct session *s)
     struct err err;
 
     if (store_fetch(s->opts.store, c->name, POINT_SEALED_MAX,
-                    (struct store_range){0}, on_read_back, s, &c->op, &err) ==
-        ERR_OK)
+                    (struct store_range){0}, on_read_back, s, &c->op,
+                    &err) == ERR_OK)
         s->busy++;
     else
         session_fail(s, &err);
@@ -174,7 +175,9 @@ static void on_point_put(void *ctx, const struct err *err,
                    !s->opts.store->traits.lock_on_put;
 
     c->op = NULL;
-    if (err->code != ERR_OK) {
+    /* A conflict is our own PUT, repeated because its answer was lost: reading
+     * back tells. */
+    if (err->code != ERR_OK && err->code != ERR_CONFLICT) {
         session_fail(s, err);
     } else {
         s->figures.points++;
@@ -195,8 +198,11 @@ static void put_point(struct session *s)
 {
     struct session_commit *c = s->commit;
     struct slice body;
-    struct store_put_opts put = {.name = c->name, .body = &body, .slices = 1,
-                                 .sha256 = c->sha256, .done = on_point_put,
+    struct store_put_opts put = {.name = c->name,
+                                 .body = &body,
+                                 .slices = 1,
+                                 .sha256 = c->sha256,
+                                 .done = on_point_put,
                                  .ctx = s};
     struct err err;
 
@@ -224,7 +230,7 @@ static void put_point(struct session *s)
         session_fail(s, &err);
 }
 
-/* --- LIST gc/, before and after ------------------------------------------------------------- */
+/* --- LIST gc/, before and after -------------------------------------- */
 
 static void on_listed(struct session *s, const struct store_info *info)
 {
@@ -273,7 +279,7 @@ static void on_locks(struct session *s)
         to_step(s, COMMIT_PUT);
 }
 
-/* --- the end of it ------------------------------------------------------------------------------ */
+/* --- the end of it --------------------------------------------------- */
 
 static void committed(struct session *s)
 {
@@ -294,7 +300,7 @@ static void committed(struct session *s)
     c->step = COMMIT_TIDYING;
 }
 
-/* --- steps ---------------------------------------------------------------------------------------- */
+/* --- steps ----------------------------------------------------------- */
 
 static void check(struct session *s)
 {
@@ -371,7 +377,7 @@ void session_commit_start(struct session *s, bool unfinished)
     s->pump_again = true;
 }
 
-/* --- long sessions: lists every 12 h, an unfinished point every 24 h ------------------------------- */
+/* --- long sessions: lists every 12 h, an unfinished point every 24 h - */
 
 /* What is being filled is set aside, so that the batches can run dry. */
 static void park(struct session *s)
@@ -427,7 +433,7 @@ static void anchor(struct session *s)
     }
 }
 
-/* --- from the pump ------------------------------------------------------------------------------------ */
+/* --- from the pump --------------------------------------------------- */
 
 void session_commit_go(struct session *s)
 {
@@ -448,7 +454,7 @@ void session_commit_go(struct session *s)
         s->state = SESSION_ENDED;
 }
 
-/* --- begin and end -------------------------------------------------------------------------------------- */
+/* --- begin and end --------------------------------------------------- */
 
 enum err_code session_commit_new(struct session *s, struct err *err)
 {

@@ -14,20 +14,20 @@
 
 enum session_commit_step {
     COMMIT_IDLE,
-    COMMIT_CHECK,     /* is anything condemned among our references? */
-    COMMIT_AGAIN,     /* it is stored again */
-    COMMIT_PAGES,     /* maps that are large go in pages */
-    COMMIT_PACKS,     /* all packs become complete */
-    COMMIT_RUN,       /* PUT of the last index run */
-    COMMIT_LIST,      /* LIST gc/ */
+    COMMIT_CHECK, /* is anything condemned among our references? */
+    COMMIT_AGAIN, /* it is stored again */
+    COMMIT_PAGES, /* maps that are large go in pages */
+    COMMIT_PACKS, /* all packs become complete */
+    COMMIT_RUN,   /* PUT of the last index run */
+    COMMIT_LIST,  /* LIST gc/ */
     COMMIT_LISTING,
-    COMMIT_LOCK,      /* retention of what is re-used */
+    COMMIT_LOCK, /* retention of what is re-used */
     COMMIT_LOCKING,
-    COMMIT_PUT,       /* the point */
-    COMMIT_PUTTING,   /* ... PUT, lock, read back */
-    COMMIT_SEE,       /* LIST gc/, begun after the answer */
+    COMMIT_PUT,     /* the point */
+    COMMIT_PUTTING, /* ... PUT, lock, read back */
+    COMMIT_SEE,     /* LIST gc/, begun after the answer */
     COMMIT_SEEING,
-    COMMIT_TIDY,      /* former points are removed */
+    COMMIT_TIDY, /* former points are removed */
     COMMIT_TIDYING,
     COMMIT_DONE,
 };
@@ -75,14 +75,14 @@ struct session_commit {
     char name[NAME_TEXT];
     struct buf object;
     uint8_t sha256[32];
-    bool put;            /* it may lie in the store */
-    struct buf replaces; /* names of those put before */
+    bool put;               /* it may lie in the store */
+    struct buf replaces;    /* names of those put before */
     char anchor[NAME_TEXT]; /* the unfinished one that lies in the store */
     struct store_op *op;
     unsigned removing;
 };
 
-/* --- session_again.c ------------------------------------------------------------- */
+/* --- session_again.c ------------------------------------------------- */
 /* Whether anything that the maps or pages refer to is condemned. */
 bool session_again_is_needed(const struct session *s);
 /* Gather what is condemned in the maps; false: nothing. */
@@ -91,7 +91,7 @@ bool session_again_gather(struct session *s);
 bool session_again_go(struct session *s);
 void session_again_cancel(struct session *s);
 
-/* --- session_maps.c --------------------------------------------------------------- */
+/* --- session_maps.c -------------------------------------------------- */
 /* From the beginning. */
 void session_maps_read(struct session_disk_state *d,
                        struct session_maps_reader *r);
@@ -100,11 +100,11 @@ bool session_maps_next(struct session_maps_reader *r, struct map_run *run);
 void session_maps_begin(struct session *s);
 bool session_maps_go(struct session *s);
 
-/* --- session_point.c ---------------------------------------------------------------- */
+/* --- session_point.c ------------------------------------------------- */
 /* Name, object and hash of the next point. */
 enum err_code session_point_build(struct session *s, struct err *err);
 
-/* --- session_lock.c ------------------------------------------------------------------- */
+/* --- session_lock.c -------------------------------------------------- */
 /* Step 5; done() later. `gone` grows by packs that are not there any more. */
 void session_lock_start(struct session *s, void (*done)(struct session *s));
 void session_lock_cancel(struct session *s);

@@ -13,12 +13,12 @@
 #define FLOOR_RAW 2u
 #define FLOOR_PACKED 1u
 
-/* --- slabs ------------------------------------------------------------------- */
+/* --- slabs ----------------------------------------------------------- */
 
 void session_feed_note_peak(struct session *s)
 {
-    uint64_t bytes = (s->raw_held + s->packed_held) * MIB +
-                     s->parts_held * STORE_PART_BYTES;
+    uint64_t bytes =
+        (s->raw_held + s->packed_held) * MIB + s->parts_held * STORE_PART_BYTES;
 
     if (bytes > s->figures.slab_peak)
         s->figures.slab_peak = bytes;
@@ -88,7 +88,7 @@ void session_feed_give_packed(struct session *s, struct slab **slab)
     give(s, slab, &s->packed_held, FLOOR_PACKED);
 }
 
-/* --- batches ------------------------------------------------------------------ */
+/* --- batches --------------------------------------------------------- */
 
 struct session_batch *session_feed_batch(struct session *s, bool raw)
 {
@@ -221,7 +221,7 @@ static void flush_if_full(struct session *s, struct session_disk_state *d)
         session_feed_flush(s);
 }
 
-/* --- what is taken --------------------------------------------------------------- */
+/* --- what is taken --------------------------------------------------- */
 
 /* Bytes into chunks; data NULL: zeros. */
 static bool take_bytes(struct session *s, struct session_disk_state *d,
@@ -304,8 +304,7 @@ static struct session_disk_state *disk_for(struct session *s, unsigned disk,
         s->paused = true;
         return NULL;
     }
-    if (s->state != SESSION_RUNNING || s->finishing ||
-        disk >= s->disk_count) {
+    if (s->state != SESSION_RUNNING || s->finishing || disk >= s->disk_count) {
         broken(s, "data for a disk that is not there");
         return NULL;
     }
@@ -389,11 +388,10 @@ bool session_zero(struct session *s, unsigned disk, uint64_t offset,
 static void take_rest(struct session *s, struct session_disk_state *d)
 {
     while (s->rest.count && session_alive(s)) {
-        uint64_t n = s->rest.count < SESSION_WINDOW ? s->rest.count
-                                                    : SESSION_WINDOW;
+        uint64_t n =
+            s->rest.count < SESSION_WINDOW ? s->rest.count : SESSION_WINDOW;
 
-        if (!can_begin(s) ||
-            !take_range(s, d, SESSION_UNCHANGED, (uint32_t)n))
+        if (!can_begin(s) || !take_range(s, d, SESSION_UNCHANGED, (uint32_t)n))
             return;
         s->rest.chunk += n;
         s->rest.count -= n;
@@ -423,7 +421,7 @@ bool session_unchanged(struct session *s, unsigned disk, uint64_t offset,
     return true;
 }
 
-/* --- from the pump ------------------------------------------------------------------ */
+/* --- from the pump --------------------------------------------------- */
 
 void session_feed_go(struct session *s)
 {
@@ -459,7 +457,7 @@ void session_feed_free(struct session *s)
     free(s->batch);
 }
 
-/* --- disks ----------------------------------------------------------------------------- */
+/* --- disks ----------------------------------------------------------- */
 
 /* The parent's disk with this VDI; else, unless it must be that one, the disk
  * at this position. */
@@ -492,8 +490,8 @@ static enum err_code check_disk(const struct session *s,
                            d->position);
     if (d->name && strlen(d->name) > POINT_TEXT_MAX)
         return err_set(err, ERR_ARGUMENT, 0, "disk %u: its name", d->position);
-    if (d->incremental && (!from || from->bytes != d->bytes ||
-                           from->log2_chunk != d->log2_chunk))
+    if (d->incremental &&
+        (!from || from->bytes != d->bytes || from->log2_chunk != d->log2_chunk))
         return err_set(err, ERR_NOT_FOUND, 0,
                        "disk %u: the point before has no such disk",
                        d->position);
@@ -511,7 +509,8 @@ enum err_code session_add_disk(struct session *s, const struct session_disk *d,
         opts.log2_chunk = from ? from->log2_chunk : s->settings.log2_chunk;
     if (check_disk(s, &opts, from, err) != ERR_OK)
         return err->code;
-    more = realloc(s->disks, (s->disk_count + 1) * sizeof(struct session_disk_state *));
+    more = realloc(s->disks,
+                   (s->disk_count + 1) * sizeof(struct session_disk_state *));
     if (more)
         s->disks = more;
     state = more ? calloc(1, sizeof(*state)) : NULL;

@@ -5,8 +5,8 @@
  * work was lent.
  *
  *   feed    pieces -> batches of 1 MiB              session_feed.c
- *   chunks  ids -> parent? known? -> compress        session_chunks.c, _parent.c
- *   place   in order: slot, map, seal                session_place.c
+ *   chunks  ids -> parent? known? -> compress        session_chunks.c,
+ * _parent.c place   in order: slot, map, seal                session_place.c
  *   pack    parts, hashes, toc and tail              session_pack.c
  *   send    uploads, locks, index                    session_send.c
  *   commit  steps 4 to 7                             session_commit.c, ...
@@ -34,8 +34,8 @@
 #include "vault/session_table.h"
 #include "vault/session_tools.h"
 
-#define SESSION_OWNER(ptr, type, member)                                       \
-    ((type *)((char *)(ptr) - offsetof(type, member)))
+#define SESSION_OWNER(ptr, type, member) \
+    ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define SESSION_BATCHES 16u      /* in the ring */
 #define SESSION_ENTRIES 32u      /* of a batch: data, and ranges between */
@@ -71,7 +71,7 @@ struct session_pack_ref {
     bool ours; /* of this session */
 };
 
-/* --- batches --------------------------------------------------------------- */
+/* --- batches --------------------------------------------------------- */
 
 enum session_what {
     SESSION_ZERO,      /* a range of zero chunks */
@@ -91,18 +91,18 @@ enum session_fate {
 struct session_entry {
     enum session_what what;
     enum session_fate fate;
-    uint64_t chunk;  /* its number; of a page: the page's */
-    uint32_t count;  /* chunks; 1 but for ranges */
-    uint32_t at;     /* of the chunk in the raw slab */
-    uint32_t len;    /* its bytes */
+    uint64_t chunk; /* its number; of a page: the page's */
+    uint32_t count; /* chunks; 1 but for ranges */
+    uint32_t at;    /* of the chunk in the raw slab */
+    uint32_t len;   /* its bytes */
     struct id16 id;
     struct session_ref ref;    /* SESSION_REFER; what became of it */
     struct session_ref before; /* SESSION_AGAIN: the condemned place */
     uint8_t codec;
-    uint32_t body_len;         /* raw or compressed */
+    uint32_t body_len; /* raw or compressed */
     const uint8_t *body;
-    uint8_t *dest;             /* in a part */
-    uint64_t offset;           /* ... and in the pack */
+    uint8_t *dest;   /* in a part */
+    uint64_t offset; /* ... and in the pack */
 };
 
 enum session_batch_state {
@@ -126,12 +126,12 @@ struct session_batch {
     unsigned count;
     struct session_entry entry[SESSION_ENTRIES];
     struct slab *raw, *packed;
-    struct work work;   /* ids, compressing */
-    bool failed;        /* in a worker */
-    struct buf runs;    /* what its SESSION_UNCHANGED entries refer to */
+    struct work work;      /* ids, compressing */
+    bool failed;           /* in a worker */
+    struct buf runs;       /* what its SESSION_UNCHANGED entries refer to */
     unsigned parent_entry; /* the parent's ids are known up to here */
     uint32_t parent_chunk; /* ... and to this chunk of that entry */
-    struct map_sum sum; /* of its data entries */
+    struct map_sum sum;    /* of its data entries */
     unsigned pack_from, pack_to; /* entries that this work item compresses */
     /* looking up: entries [i] of ids are entry[which[i]] */
     struct index_op lookup;
@@ -148,7 +148,7 @@ struct session_batch {
     size_t runs_at; /* of `runs`, put into the map */
 };
 
-/* --- disks ------------------------------------------------------------------ */
+/* --- disks ----------------------------------------------------------- */
 
 struct session_disk_state {
     struct session_disk opts;
@@ -158,29 +158,29 @@ struct session_disk_state {
     const struct point_disk *from; /* the parent's; NULL: none */
     struct buf map;                /* by the session's pack numbers */
     struct map_writer writer;
-    struct map_sum sum;            /* of what is written here, or changes */
-    struct session_ref *pages;     /* of the last commit, if in pages */
+    struct map_sum sum;        /* of what is written here, or changes */
+    struct session_ref *pages; /* of the last commit, if in pages */
     uint64_t page_count;
 };
 
-/* --- packs ------------------------------------------------------------------- */
+/* --- packs ----------------------------------------------------------- */
 
 struct session_part {
     struct session_pack *pack;
     struct session_part *next; /* of the pack, in order */
     unsigned number;           /* from 1 */
     struct slab *slab;
-    bool extra;       /* its memory was taken from the budget */
-    uint64_t begin;   /* in the pack */
-    uint64_t len;     /* bytes given away, those that run over counted */
-    bool carried;     /* what ran over the part before has been copied here */
-    bool last;        /* of the pack, and nothing more will come */
+    bool extra;     /* its memory was taken from the budget */
+    uint64_t begin; /* in the pack */
+    uint64_t len;   /* bytes given away, those that run over counted */
+    bool carried;   /* what ran over the part before has been copied here */
+    bool last;      /* of the pack, and nothing more will come */
     uint64_t hashed;
     struct work work; /* hashing */
     bool hashing;
     size_t hash_bytes;
     struct seal_digest *sha;
-    bool complete;    /* hashed to its end: sha256 holds */
+    bool complete; /* hashed to its end: sha256 holds */
     uint8_t sha256[32];
     bool sending, sent;
     struct store_op *op;
@@ -206,12 +206,12 @@ struct session_pack {
     struct seal_key key;
     struct id16 key_id;
     uint32_t slots, slots_room;
-    uint8_t *entries;      /* 28 bytes each */
-    uint64_t end;          /* of what was given away */
-    uint64_t toc_offset;   /* set in PACK_CLOSING */
-    uint64_t zeros;        /* of the padding, still to be appended */
-    struct buf tail;       /* toc and tail, sealed */
-    size_t tail_at;        /* of it, appended */
+    uint8_t *entries;    /* 28 bytes each */
+    uint64_t end;        /* of what was given away */
+    uint64_t toc_offset; /* set in PACK_CLOSING */
+    uint64_t zeros;      /* of the padding, still to be appended */
+    struct buf tail;     /* toc and tail, sealed */
+    size_t tail_at;      /* of it, appended */
     struct session_part *parts, *last_part;
     unsigned part_count, parts_sent;
     uint8_t hashes[SEAL_PIECES_MAX][32];
@@ -226,7 +226,7 @@ struct session_pack {
                           to find this pack */
 };
 
-/* --- the parent's places and ids --------------------------------------------- */
+/* --- the parent's places and ids ------------------------------------- */
 
 #define SESSION_WINDOW 1024u /* chunks */
 
@@ -244,7 +244,7 @@ struct session_parent; /* session_parent.c */
 struct session_commit; /* session_commit.c */
 struct session_begin;  /* session_begin.c */
 
-/* --- the session --------------------------------------------------------------- */
+/* --- the session ----------------------------------------------------- */
 
 struct session {
     enum session_state state;
@@ -258,7 +258,7 @@ struct session {
     struct vault_settings settings;
     struct timer kick;
     bool pumping, pump_again;
-    unsigned busy; /* operations under way: works, store, index, lists */
+    unsigned busy;  /* operations under way: works, store, index, lists */
     struct err err; /* the first failure */
     struct session_figures figures;
     struct session_result result;
@@ -288,27 +288,27 @@ struct session {
 
     /* batches: [first, next) of the ring are in use */
     struct session_batch *batch;
-    uint64_t first, next;          /* sequence numbers */
+    uint64_t first, next;             /* sequence numbers */
     uint64_t parental, decide, place; /* next to be compared with the parent,
                                          decided, placed */
-    struct session_batch *filling; /* NULL, the last one, or `parked` */
-    struct session_batch parked;   /* ... during an unfinished point */
-    struct slab *spare;            /* a raw slab in hand */
+    struct session_batch *filling;    /* NULL, the last one, or `parked` */
+    struct session_batch parked;      /* ... during an unfinished point */
+    struct slab *spare;               /* a raw slab in hand */
     struct {
         uint64_t chunk, count;
-    } rest;                        /* of session_unchanged(), to come */
+    } rest; /* of session_unchanged(), to come */
     unsigned raw_held, packed_held;
     unsigned parts_max, slabs_max;
     bool paused; /* a piece was refused: drained() is owed */
 
     /* packs under way */
-    struct session_pack *packs;  /* all that are not gone */
-    struct session_pack *open;   /* PACK_FILLING, or NULL */
-    struct slab *idle_part;      /* of the floor, free */
+    struct session_pack *packs; /* all that are not gone */
+    struct session_pack *open;  /* PACK_FILLING, or NULL */
+    struct slab *idle_part;     /* of the floor, free */
     bool floor_part_out;
     unsigned parts_held, parts_in_flight;
-    bool lock_seen;              /* the first pack's retention was looked at */
-    struct seal_digest *digest;  /* SHA-256, for use on the loop */
+    bool lock_seen;             /* the first pack's retention was looked at */
+    struct seal_digest *digest; /* SHA-256, for use on the loop */
 
     /* index runs */
     struct buf run;
@@ -356,12 +356,12 @@ bool session_condemned(const struct session *s, struct session_ref ref);
 bool session_hits(const struct session *s, uint32_t pack, uint32_t first,
                   uint32_t count, uint32_t *hit_first, uint32_t *hit_count);
 
-/* --- session_begin.c: step 1 --------------------------------------------------- */
+/* --- session_begin.c: step 1 ----------------------------------------- */
 enum err_code session_begin_start(struct session *s, struct err *err);
 void session_begin_cancel(struct session *s);
 void session_begin_free(struct session *s);
 
-/* --- session_feed.c: batches and their memory ------------------------------------- */
+/* --- session_feed.c: batches and their memory ------------------------ */
 /* The batch that is being filled goes off; nothing when there is none. */
 void session_feed_flush(struct session *s);
 /* A new batch at the end of the ring, BATCH_FILLING; NULL: not now. raw: with
@@ -382,42 +382,39 @@ static inline struct session_batch *session_batch_at(struct session *s,
     return &s->batch[seq % SESSION_BATCHES];
 }
 
-/* --- session_parent.c: the parent's ids, read ahead -------------------------------- */
+/* --- session_parent.c: the parent's ids, read ahead ------------------ */
 enum session_parent_answer {
-    PARENT_WAIT,    /* being read */
-    PARENT_NONE,    /* nothing there, or not known */
-    PARENT_IS_ZERO, /* the parent has a zero chunk there */
-    PARENT_IS,      /* ref and id are filled in */
+    PARENT_WAIT,     /* being read */
+    PARENT_NONE,     /* nothing there, or not known */
+    PARENT_IS_ZERO,  /* the parent has a zero chunk there */
+    PARENT_IS,       /* ref and id are filled in */
     PARENT_IS_PLACE, /* ref is; the id is not known */
 };
 enum err_code session_parent_new(struct session *s, struct err *err);
 void session_parent_free(struct session *s);
 /* The parent was found: number its packs. False: out of memory. */
 bool session_parent_take(struct session *s);
-enum session_parent_answer session_parent_at(struct session *s,
-                                             struct session_disk_state *d,
-                                             uint64_t chunk,
-                                             struct session_ref *ref,
-                                             struct id16 *id);
+enum session_parent_answer
+session_parent_at(struct session *s, struct session_disk_state *d,
+                  uint64_t chunk, struct session_ref *ref, struct id16 *id);
 void session_parent_go(struct session *s);
 void session_parent_cancel(struct session *s);
 
-/* --- session_chunks.c ---------------------------------------------------------------- */
+/* --- session_chunks.c ------------------------------------------------ */
 void session_chunks_start(struct session_batch *b); /* from BATCH_FILLING */
 void session_chunks_go(struct session *s);
 
-/* --- session_place.c ------------------------------------------------------------------ */
+/* --- session_place.c ------------------------------------------------- */
 void session_place_go(struct session *s);
 /* Bytes of the pack before this are sealed. */
 uint64_t session_place_sealed(const struct session *s,
                               const struct session_pack *p);
 
-/* --- session_pack.c --------------------------------------------------------------------- */
+/* --- session_pack.c -------------------------------------------------- */
 /* The open pack of a kind, with room for a slot of so many stored bytes; NULL:
  * not now. */
-struct session_pack *session_pack_for(struct session *s,
-                                      enum seal_slot_kind kind,
-                                      uint32_t stored);
+struct session_pack *
+session_pack_for(struct session *s, enum seal_slot_kind kind, uint32_t stored);
 /* The place for an entry whose body is known, in the pack of _for(). */
 void session_pack_place(struct session_pack *p, struct session_entry *e);
 void session_pack_close(struct session *s); /* the open one, if any */
@@ -430,7 +427,7 @@ static inline bool session_part_full(const struct session_part *part)
     return part->len >= STORE_PART_BYTES;
 }
 
-/* --- session_send.c ------------------------------------------------------------------------ */
+/* --- session_send.c -------------------------------------------------- */
 void session_send_go(struct session *s);
 void session_send_cancel(struct session *s);
 /* Every pack is stored, and none is open. */
@@ -442,7 +439,7 @@ void session_send_abort(struct session *s);
 void session_send_write(const struct session *s, struct store_write *w,
                         bool upload);
 
-/* --- session_commit.c -------------------------------------------------------------------------- */
+/* --- session_commit.c ------------------------------------------------ */
 enum err_code session_commit_new(struct session *s, struct err *err);
 void session_commit_free(struct session *s);
 /* Begin steps 4 to 7 for the point, or for an unfinished one. */

@@ -6,7 +6,7 @@
 
 #include "vault/session_inside.h"
 
-/* --- from the index ------------------------------------------------------------ */
+/* --- from the index -------------------------------------------------- */
 
 struct loading {
     struct session *session;
@@ -48,14 +48,16 @@ void session_lists_load(struct session *s, void (*done)(struct session *s))
     l->session = s;
     l->set = s->lists;
     l->done = done;
-    l->op = (struct index_op){.verb = INDEX_LISTS, .loop = s->loop,
-                              .done = on_loaded, .on_item = on_kept,
+    l->op = (struct index_op){.verb = INDEX_LISTS,
+                              .loop = s->loop,
+                              .done = on_loaded,
+                              .on_item = on_kept,
                               .ctx = l};
     s->busy++;
     index_start(s->opts.index, &l->op);
 }
 
-/* --- into the index -------------------------------------------------------------- */
+/* --- into the index -------------------------------------------------- */
 
 struct keeping {
     struct session *session;
@@ -121,8 +123,7 @@ static void on_list(void *ctx, const char *name, struct slice sealed)
     if (k)
         k->bytes = malloc(sealed.len + 1);
     if (!k || !k->bytes ||
-        list_open(s->keys, name, sealed.data, sealed.len, &l, &err) !=
-            ERR_OK ||
+        list_open(s->keys, name, sealed.data, sealed.len, &l, &err) != ERR_OK ||
         !copy_condemned(k, l)) {
         list_free(l);
         if (k)
@@ -146,7 +147,7 @@ static void on_list(void *ctx, const char *name, struct slice sealed)
     index_start(s->opts.index, &k->condemn);
 }
 
-/* --- from the store ---------------------------------------------------------------- */
+/* --- from the store -------------------------------------------------- */
 
 static void on_read(void *ctx, const struct err *err,
                     const struct store_info *info)
@@ -169,8 +170,12 @@ void session_lists_read(struct session *s,
                                      const struct store_info *info))
 {
     struct list_read_opts opts = {
-        .store = s->opts.store, .keys = s->keys, .set = s->lists,
-        .on_list = on_list, .done = on_read, .ctx = s,
+        .store = s->opts.store,
+        .keys = s->keys,
+        .set = s->lists,
+        .on_list = on_list,
+        .done = on_read,
+        .ctx = s,
     };
     struct err err;
 

@@ -15,8 +15,8 @@
 #include "vault/session_commit.h"
 
 struct target {
-    uint32_t pack;         /* number; MAP_ZERO: no pack */
-    char real[NAME_TEXT];  /* as it lies in the store, if not as in `lock` */
+    uint32_t pack;        /* number; MAP_ZERO: no pack */
+    char real[NAME_TEXT]; /* as it lies in the store, if not as in `lock` */
     bool done;
 };
 
@@ -88,7 +88,7 @@ static bool add(struct session *s, const char *name, uint32_t pack)
     return true;
 }
 
-/* --- noting, at the end ---------------------------------------------------------------- */
+/* --- noting, at the end ---------------------------------------------- */
 
 static void on_noted(struct index_op *op)
 {
@@ -108,14 +108,17 @@ static void note_all(struct session *s)
     for (size_t i = 0; i < l->count; i++)
         if (l->target[i].done)
             l->lock[kept++] = l->lock[i];
-    l->index = (struct index_op){.verb = INDEX_SET_LOCKS, .loop = s->loop,
-                                 .done = on_noted, .ctx = s, .count = kept,
+    l->index = (struct index_op){.verb = INDEX_SET_LOCKS,
+                                 .loop = s->loop,
+                                 .done = on_noted,
+                                 .ctx = s,
+                                 .count = kept,
                                  .locks = l->lock};
     s->busy++;
     index_start(s->opts.index, &l->index);
 }
 
-/* --- one object --------------------------------------------------------------------------- */
+/* --- one object ------------------------------------------------------ */
 
 static const char *real_name(const struct session_lock *l)
 {
@@ -151,8 +154,11 @@ static void extend(struct session *s)
 {
     struct session_lock *l = s->commit->lock;
     struct store_retain_opts retain = {
-        .name = real_name(l), .lock = s->settings.lock,
-        .retain_until_ms = until(s), .done = on_extended, .ctx = s,
+        .name = real_name(l),
+        .lock = s->settings.lock,
+        .retain_until_ms = until(s),
+        .done = on_extended,
+        .ctx = s,
     };
     struct err err;
 
@@ -208,7 +214,8 @@ static void find(struct session *s)
     struct session_lock *l = s->commit->lock;
     struct store_list_opts list = {.prefix = l->lock[l->at].name,
                                    .on_entry = on_generation,
-                                   .done = on_found, .ctx = s};
+                                   .done = on_found,
+                                   .ctx = s};
     struct err err;
 
     l->found[0] = 0;
@@ -244,8 +251,8 @@ static void on_looked(void *ctx, const struct err *err,
 static void look(struct session *s)
 {
     struct session_lock *l = s->commit->lock;
-    struct store_name_opts head = {.name = real_name(l), .done = on_looked,
-                                   .ctx = s};
+    struct store_name_opts head = {
+        .name = real_name(l), .done = on_looked, .ctx = s};
     struct err err;
 
     if (store_head(s->opts.store, &head, &l->op, &err) == ERR_OK)
@@ -273,7 +280,7 @@ static void next_target(struct session *s)
     note_all(s);
 }
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------- */
 
 static void on_known(struct index_op *op)
 {
@@ -288,9 +295,12 @@ static void ask_index(struct session *s)
 {
     struct session_lock *l = s->commit->lock;
 
-    l->index = (struct index_op){.verb = INDEX_LOCKS, .loop = s->loop,
-                                 .done = on_known, .ctx = s,
-                                 .count = l->count, .locks = l->lock};
+    l->index = (struct index_op){.verb = INDEX_LOCKS,
+                                 .loop = s->loop,
+                                 .done = on_known,
+                                 .ctx = s,
+                                 .count = l->count,
+                                 .locks = l->lock};
     s->busy++;
     index_start(s->opts.index, &l->index);
 }
@@ -299,8 +309,7 @@ static bool on_key(void *ctx, const struct store_entry *entry)
 {
     struct name n;
 
-    return !name_parse(entry->name, &n) ||
-           add(ctx, entry->name, MAP_ZERO);
+    return !name_parse(entry->name, &n) || add(ctx, entry->name, MAP_ZERO);
 }
 
 static void on_keys(void *ctx, const struct err *err,
@@ -320,8 +329,8 @@ static void on_keys(void *ctx, const struct err *err,
 static void list_keys(struct session *s)
 {
     struct session_lock *l = s->commit->lock;
-    struct store_list_opts list = {.on_entry = on_key, .done = on_keys,
-                                   .ctx = s};
+    struct store_list_opts list = {
+        .on_entry = on_key, .done = on_keys, .ctx = s};
     struct err err;
 
     if (l->prefix == l->prefixes) {
@@ -374,9 +383,9 @@ static bool gather(struct session *s)
     bool *used = used_packs(s);
     bool good = used != NULL;
 
-    l->key_prefix = calloc((size_t)s->ref_count + 4 +
-                               keyring_count(s->keys, SEAL_KEY_META),
-                           sizeof(*l->key_prefix));
+    l->key_prefix =
+        calloc((size_t)s->ref_count + 4 + keyring_count(s->keys, SEAL_KEY_META),
+               sizeof(*l->key_prefix));
     good = good && l->key_prefix && add(s, "format", MAP_ZERO);
     for (uint32_t i = 0; good && i < s->ref_count; i++) {
         const struct session_pack_ref *ref = &s->refs[i];

@@ -10,7 +10,7 @@
 
 #define PAGES_PER_BATCH (SESSION_CHUNK_SLAB / MAP_PAGE_BYTES)
 
-/* --- reading what was written ------------------------------------------------------- */
+/* --- reading what was written ---------------------------------------- */
 
 void session_maps_read(struct session_disk_state *d,
                        struct session_maps_reader *r)
@@ -36,7 +36,7 @@ bool session_maps_next(struct session_maps_reader *r, struct map_run *run)
     return true;
 }
 
-/* --- pages ------------------------------------------------------------------------------ */
+/* --- pages ----------------------------------------------------------- */
 
 static struct id16 id_of(void *ctx, uint32_t pack)
 {
@@ -82,8 +82,7 @@ static bool add_page(struct session *s, struct session_disk_state *d,
 {
     struct session_commit *c = s->commit;
     uint64_t left = d->chunks - c->page * MAP_PAGE_CHUNKS;
-    uint32_t chunks = left < MAP_PAGE_CHUNKS ? (uint32_t)left
-                                             : MAP_PAGE_CHUNKS;
+    uint32_t chunks = left < MAP_PAGE_CHUNKS ? (uint32_t)left : MAP_PAGE_CHUNKS;
     struct session_entry *e = &b->entry[b->count];
     struct err err;
     uint32_t count = page_runs(c, &c->page_reader, chunks, c->page_runs);

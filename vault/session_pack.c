@@ -20,7 +20,7 @@
 
 #define SLOTS_BEGIN 1024u
 
-/* --- memory of parts --------------------------------------------------------- */
+/* --- memory of parts ------------------------------------------------- */
 
 /* The reserved part, or a further one that is reserved whole. */
 static struct slab *take_slab(struct session *s, bool *extra)
@@ -146,7 +146,7 @@ static struct session_part *current_part(struct session_pack *p)
     return add_part(p);
 }
 
-/* --- beginning ------------------------------------------------------------------ */
+/* --- beginning ------------------------------------------------------- */
 
 void session_pack_free(struct session_pack *p)
 {
@@ -179,11 +179,11 @@ static enum err_code write_header(struct session_pack *p, struct err *err)
         return err->code;
     p->last_part->len = p->end = SEAL_SLOT_HEADER;
     p->key_id = key->id;
-    p->number = session_number(
-        s, &(struct session_pack_ref){.id = header.pack_id,
-                                      .key_id = key->id,
-                                      .kind = (uint16_t)p->kind,
-                                      .ours = true});
+    p->number =
+        session_number(s, &(struct session_pack_ref){.id = header.pack_id,
+                                                     .key_id = key->id,
+                                                     .kind = (uint16_t)p->kind,
+                                                     .ours = true});
     name_pack(map ? NAME_MAP : NAME_PACK, &header.pack_id, p->name);
     return p->number == MAP_ZERO ? err_set(err, ERR_NOMEM, 0, "pack") : ERR_OK;
 }
@@ -249,8 +249,7 @@ static bool room_for_entry(struct session_pack *p)
 }
 
 struct session_pack *session_pack_for(struct session *s,
-                                      enum seal_slot_kind kind,
-                                      uint32_t stored)
+                                      enum seal_slot_kind kind, uint32_t stored)
 {
     /* Only one is open at a time: two half-filled parts might be all the
      * memory there is. */
@@ -286,7 +285,7 @@ void session_pack_place(struct session_pack *p, struct session_entry *e)
                       (uint64_t)e->ref.pack << 32 | e->ref.slot);
 }
 
-/* --- closing ----------------------------------------------------------------------- */
+/* --- closing --------------------------------------------------------- */
 
 void session_pack_close(struct session *s)
 {
@@ -376,15 +375,15 @@ static void end_more(struct session_pack *p)
 {
     if (p->tail_at == p->tail.len)
         return;
-    p->tail_at += append(p, p->tail.data + p->tail_at,
-                         p->tail.len - p->tail_at);
+    p->tail_at +=
+        append(p, p->tail.data + p->tail_at, p->tail.len - p->tail_at);
     if (p->tail_at == p->tail.len) {
         p->last_part->last = true;
         p->session->pump_again = true;
     }
 }
 
-/* --- hashing ------------------------------------------------------------------------- */
+/* --- hashing --------------------------------------------------------- */
 
 static void run_hash(struct work *w)
 {
@@ -409,8 +408,8 @@ static uint64_t hash_limit(const struct session_part *part)
 {
     const struct session_pack *p = part->pack;
     uint64_t sealed = session_place_sealed(p->session, p);
-    uint64_t end = part->begin +
-                   (session_part_full(part) ? STORE_PART_BYTES : part->len);
+    uint64_t end =
+        part->begin + (session_part_full(part) ? STORE_PART_BYTES : part->len);
 
     if (!part->carried)
         return part->hashed;
@@ -481,7 +480,7 @@ static void hash_part(struct session_part *part)
         finish_part(part);
 }
 
-/* --- from the pump ----------------------------------------------------------------------- */
+/* --- from the pump --------------------------------------------------- */
 
 void session_pack_go(struct session *s)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parent's places and ids, read ahead in windows of 1,024 chunks: one in
- * use, one being filled. A cursor walks the parent's map (page by page, where it
- * is in pages); the ids come from the index in ranges of slots and, where an
+ * use, one being filled. A cursor walks the parent's map (page by page, where
+ * it is in pages); the ids come from the index in ranges of slots and, where an
  * incremental disk must know them and the index does not, from the packs.
  */
 #include "vault/session_inside.h"
@@ -16,7 +16,7 @@
 struct session_parent {
     struct session_disk_state *disk; /* that the windows are of */
     struct session_window *use, *next;
-    bool wanted;   /* somebody waits for chunk `want` */
+    bool wanted; /* somebody waits for chunk `want` */
     uint64_t want;
     uint32_t *numbers; /* the parent's pack numbers -> ours */
 
@@ -24,10 +24,10 @@ struct session_parent {
     uint64_t at;
     struct map_run run;
     uint32_t left;
-    struct map_reader map;  /* of the disk, or of its pages' places */
-    struct map_run pages;   /* of pages; `pages_left` to come */
+    struct map_reader map; /* of the disk, or of its pages' places */
+    struct map_run pages;  /* of pages; `pages_left` to come */
     uint32_t pages_left;
-    uint64_t page;          /* the next page's number */
+    uint64_t page; /* the next page's number */
     bool page_open;
     uint8_t *page_bytes;
     struct map_page page_ids;
@@ -36,16 +36,16 @@ struct session_parent {
     struct session_window *filling; /* NULL: none */
     uint32_t filled;                /* chunks of it that have a place */
     uint32_t ranges;
-    uint32_t fixed;                 /* ranges whose ids are known */
-    struct chunk_read *reader;      /* of pages */
+    uint32_t fixed;            /* ranges whose ids are known */
+    struct chunk_read *reader; /* of pages */
     bool reading;
-    struct pack_read *pack;         /* for ids that the index lacks */
+    struct pack_read *pack; /* for ids that the index lacks */
     bool opening;
 };
 
 static void fill_more(struct session *s);
 
-/* --- the parent fails us ----------------------------------------------------------- */
+/* --- the parent fails us --------------------------------------------- */
 
 /* Without its parent a disk is read in full; one that only brings changes
  * cannot be. */
@@ -68,15 +68,14 @@ static void lose_parent(struct session *s, const struct err *err)
     s->result.warnings++;
 }
 
-/* --- the cursor ------------------------------------------------------------------------ */
+/* --- the cursor ------------------------------------------------------ */
 
 static void on_page(void *ctx, const struct err *err, const uint8_t *raw,
                     const struct pack_slot *slot);
 
 static uint32_t page_chunks(const struct session_parent *p, uint64_t page)
 {
-    uint64_t all = map_chunks(p->disk->from->bytes,
-                              p->disk->from->log2_chunk);
+    uint64_t all = map_chunks(p->disk->from->bytes, p->disk->from->log2_chunk);
     uint64_t left = all - page * MAP_PAGE_CHUNKS;
 
     return left < MAP_PAGE_CHUNKS ? (uint32_t)left : MAP_PAGE_CHUNKS;
@@ -121,8 +120,8 @@ static void on_page(void *ctx, const struct err *err, const uint8_t *raw,
     if (session_alive(s) && e.code == ERR_OK) {
         memcpy(p->page_bytes, raw, slot->raw);
         if (map_page_open((struct slice){p->page_bytes, slot->raw},
-                          page_chunks(p, p->page), &p->page_ids, &e) ==
-            ERR_OK) {
+                          page_chunks(p, p->page), &p->page_ids,
+                          &e) == ERR_OK) {
             map_reader_init(&p->page_map, p->page_ids.runs,
                             page_chunks(p, p->page), p->page_ids.packs);
             p->page_open = true;
@@ -217,7 +216,7 @@ static enum cursor next_run(struct session *s)
     return next_page(s);
 }
 
-/* --- windows ----------------------------------------------------------------------------- */
+/* --- windows --------------------------------------------------------- */
 
 /* A run of slots whose ids are wanted. */
 static void add_range(struct session *s, struct session_window *w,
@@ -308,8 +307,11 @@ static void fix_ids(struct session *s)
 {
     struct session_parent *p = s->reader;
     struct pack_read_opts opts = {
-        .store = s->opts.store, .keys = s->keys, .kind = SEAL_SLOT_DATA,
-        .done = on_table, .ctx = s,
+        .store = s->opts.store,
+        .keys = s->keys,
+        .kind = SEAL_SLOT_DATA,
+        .done = on_table,
+        .ctx = s,
     };
     struct err err;
 
@@ -356,9 +358,12 @@ static void ask_ids(struct session *s)
         window_ready(s);
         return;
     }
-    w->op = (struct index_op){
-        .verb = INDEX_RANGES, .loop = s->loop, .done = on_ids, .ctx = s,
-        .count = p->ranges, .ranges = w->range};
+    w->op = (struct index_op){.verb = INDEX_RANGES,
+                              .loop = s->loop,
+                              .done = on_ids,
+                              .ctx = s,
+                              .count = p->ranges,
+                              .ranges = w->range};
     s->busy++;
     index_start(s->opts.index, &w->op);
 }
@@ -385,8 +390,8 @@ static void begin_window(struct session *s, struct session_window *w,
                          uint64_t first)
 {
     struct session_parent *p = s->reader;
-    uint64_t chunks = map_chunks(p->disk->from->bytes,
-                                 p->disk->from->log2_chunk);
+    uint64_t chunks =
+        map_chunks(p->disk->from->bytes, p->disk->from->log2_chunk);
 
     w->state = WINDOW_LOADING;
     w->first = first;
@@ -399,7 +404,7 @@ static void begin_window(struct session *s, struct session_window *w,
     fill_more(s);
 }
 
-/* --- outside --------------------------------------------------------------------------------- */
+/* --- outside --------------------------------------------------------- */
 
 static bool covers(const struct session_window *w, uint64_t chunk)
 {
@@ -424,11 +429,9 @@ static void change_disk(struct session *s, struct session_disk_state *d)
                     s->parent->packs);
 }
 
-enum session_parent_answer session_parent_at(struct session *s,
-                                             struct session_disk_state *d,
-                                             uint64_t chunk,
-                                             struct session_ref *ref,
-                                             struct id16 *id)
+enum session_parent_answer
+session_parent_at(struct session *s, struct session_disk_state *d,
+                  uint64_t chunk, struct session_ref *ref, struct id16 *id)
 {
     struct session_parent *p = s->reader;
     const struct session_window *w = p->use;

@@ -6,7 +6,7 @@
  */
 #include "vault/session_inside.h"
 
-/* --- sealing, on a worker --------------------------------------------------------- */
+/* --- sealing, on a worker -------------------------------------------- */
 
 static void run_sealing(struct work *w)
 {
@@ -68,8 +68,7 @@ uint64_t session_place_sealed(const struct session *s,
 {
     /* In order: the first batch with something unsealed there decides. */
     for (uint64_t seq = s->first; seq <= s->place && seq < s->next; seq++) {
-        const struct session_batch *b =
-            &s->batch[seq % SESSION_BATCHES];
+        const struct session_batch *b = &s->batch[seq % SESSION_BATCHES];
         unsigned i;
 
         if (b->pack != p || b->state < BATCH_READY)
@@ -81,7 +80,7 @@ uint64_t session_place_sealed(const struct session *s,
     return p->end;
 }
 
-/* --- places --------------------------------------------------------------------------- */
+/* --- places ---------------------------------------------------------- */
 
 /* The runs of one unchanged entry, from where the last one ended. */
 static void copy_runs(struct session_batch *b, const struct session_entry *e)
@@ -90,10 +89,9 @@ static void copy_runs(struct session_batch *b, const struct session_entry *e)
     struct map_run run;
     struct err err;
 
-    map_reader_init(&r,
-                    (struct slice){b->runs.data + b->runs_at,
-                                   b->runs.len - b->runs_at},
-                    e->count, MAP_ZERO);
+    map_reader_init(
+        &r, (struct slice){b->runs.data + b->runs_at, b->runs.len - b->runs_at},
+        e->count, MAP_ZERO);
     while (r.left && map_next(&r, &run, &err))
         map_writer_add(&b->disk->writer, run);
     b->runs_at = b->runs.len - r.rest.len;
@@ -168,7 +166,7 @@ static bool place_batch(struct session_batch *b)
     return true;
 }
 
-/* --- from the pump ----------------------------------------------------------------------- */
+/* --- from the pump --------------------------------------------------- */
 
 static void free_batches(struct session *s)
 {

@@ -12,11 +12,11 @@
 struct draft {
     struct session *session;
     struct point point;
-    uint32_t *number;        /* ours -> the table's; MAP_ZERO: not needed */
+    uint32_t *number; /* ours -> the table's; MAP_ZERO: not needed */
     struct point_pack *pack;
     struct id16 *key;
     struct point_disk *disk;
-    struct buf *map;         /* of each disk */
+    struct buf *map; /* of each disk */
 };
 
 static void draft_fini(struct draft *d)
@@ -49,7 +49,7 @@ static bool draft_init(struct draft *d, struct session *s)
     return d->number && d->pack && d->key && d->disk && d->map;
 }
 
-/* --- tables --------------------------------------------------------------------------- */
+/* --- tables ---------------------------------------------------------- */
 
 static uint16_t key_number(struct draft *d, const struct id16 *id)
 {
@@ -87,7 +87,7 @@ static void need_keys(struct draft *d)
         key_number(d, &keyring_current(keys, SEAL_KEY_DATA)->id);
 }
 
-/* --- disks ------------------------------------------------------------------------------ */
+/* --- disks ----------------------------------------------------------- */
 
 /* Runs by our numbers -> runs by the table's. In pages: the packs they name
  * are needed, and the map is of the pages. */
@@ -146,7 +146,8 @@ static bool draw_disks(struct draft *d)
     return true;
 }
 
-/* Streams bring disks in an order of their own; a point has them by position. */
+/* Streams bring disks in an order of their own; a point has them by position.
+ */
 static int by_position(const void *a, const void *b)
 {
     const struct point_disk *x = a, *y = b;
@@ -154,7 +155,7 @@ static int by_position(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* --- the rest ------------------------------------------------------------------------------ */
+/* --- the rest -------------------------------------------------------- */
 
 static void draw_point(struct draft *d)
 {

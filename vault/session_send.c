@@ -12,7 +12,7 @@
 
 #include "base/failpoint.h"
 
-/* --- retention ----------------------------------------------------------------- */
+/* --- retention ------------------------------------------------------- */
 
 static uint64_t lock_until(const struct session *s)
 {
@@ -33,7 +33,7 @@ void session_send_write(const struct session *s, struct store_write *w,
     w->retain_until_ms = lock_until(s);
 }
 
-/* --- the local index ------------------------------------------------------------- */
+/* --- the local index ------------------------------------------------- */
 
 /* What the index knows now need not be remembered here, once no batch is left
  * that asked before it knew. */
@@ -80,8 +80,10 @@ static void free_gone(struct session *s)
 static void pack_stored(struct session_pack *p)
 {
     struct session *s = p->session;
-    struct run_pack run = {.id = s->refs[p->number].id, .key_id = p->key_id,
-                           .kind = p->kind, .slots = p->slots,
+    struct run_pack run = {.id = s->refs[p->number].id,
+                           .key_id = p->key_id,
+                           .kind = p->kind,
+                           .slots = p->slots,
                            .entries = p->entries};
 
     s->figures.packs += p->kind == SEAL_SLOT_DATA;
@@ -95,18 +97,21 @@ static void pack_stored(struct session_pack *p)
     }
     s->run_packs++;
     p->state = PACK_INDEXING;
-    p->index_entry = (struct index_entry){
-        .pack = {.id = run.id, .key_id = run.key_id,
-                 .kind = (uint16_t)run.kind, .slots = run.slots},
-        .entries = p->entries};
-    p->index = (struct index_op){.verb = INDEX_ADD, .loop = s->loop,
-                                 .done = on_indexed, .count = 1,
+    p->index_entry = (struct index_entry){.pack = {.id = run.id,
+                                                   .key_id = run.key_id,
+                                                   .kind = (uint16_t)run.kind,
+                                                   .slots = run.slots},
+                                          .entries = p->entries};
+    p->index = (struct index_op){.verb = INDEX_ADD,
+                                 .loop = s->loop,
+                                 .done = on_indexed,
+                                 .count = 1,
                                  .entries = &p->index_entry};
     s->busy++;
     index_start(s->opts.index, &p->index);
 }
 
-/* --- the lock of a pack ------------------------------------------------------------- */
+/* --- the lock of a pack ---------------------------------------------- */
 
 static void on_lock_seen(void *ctx, const struct err *err,
                          const struct store_info *info)
@@ -129,8 +134,8 @@ static void on_lock_seen(void *ctx, const struct err *err,
 static void look_at_lock(struct session_pack *p)
 {
     struct session *s = p->session;
-    struct store_name_opts head = {.name = p->name, .done = on_lock_seen,
-                                   .ctx = p};
+    struct store_name_opts head = {
+        .name = p->name, .done = on_lock_seen, .ctx = p};
     struct err err;
 
     if (s->settings.lock == STORE_LOCK_NONE || s->lock_seen) {
@@ -187,25 +192,65 @@ static void pack_sent(struct session_pack *p, bool upload,
         session_fail(s, &err);
 }
 
-/* --- one plain PUT ---------------------------------------------------------------------- */
+/* --- one plain PUT --------------------------------------------------- */
+
+static void put_done(struct session_part *part, const struct store_info *info)
+{
+    struct session_pack *p = part->pack;
+
+    session_pack_part_sent(part);
+    p->parts_sent++;
+    p->session->figures.parts++;
+    pack_sent(p, false, info);
+}
+
+static void on_looked_at(void *ctx, const struct err *err,
+                         const struct store_info *info)
+{
+    struct session_part *part = ctx;
+    struct session *s = part->pack->session;
+
+    part->op = NULL;
+    if (err->code != ERR_OK)
+        session_fail(s, err);
+    else if (info->bytes != part->len)
+        session_fail_at(s, ERR_CONFLICT, "a pack's name is taken");
+    if (session_alive(s))
+        put_done(part, info);
+    session_release(s);
+}
+
+/* The name is random, so what lies there is ours: a PUT that was repeated
+ * because its answer was lost. */
+static void look_at_put(struct session_part *part)
+{
+    struct session *s = part->pack->session;
+    struct store_name_opts head = {
+        .name = part->pack->name, .done = on_looked_at, .ctx = part};
+    struct err err;
+
+    if (store_head(s->opts.store, &head, &part->op, &err) == ERR_OK)
+        s->busy++;
+    else
+        session_fail(s, &err);
+}
 
 static void on_put(void *ctx, const struct err *err,
                    const struct store_info *info)
 {
     struct session_part *part = ctx;
-    struct session_pack *p = part->pack;
-    struct session *s = p->session;
+    struct session *s = part->pack->session;
 
     part->op = NULL;
     part->sending = false;
     s->parts_in_flight--;
-    if (err->code != ERR_OK) {
+    if (err->code != ERR_OK && err->code != ERR_CONFLICT)
         session_fail(s, err);
-    } else if (session_alive(s)) {
-        session_pack_part_sent(part);
-        p->parts_sent++;
-        s->figures.parts++;
-        pack_sent(p, false, info);
+    if (session_alive(s)) {
+        if (err->code == ERR_CONFLICT)
+            look_at_put(part);
+        else
+            put_done(part, info);
     }
     session_release(s);
 }
@@ -216,8 +261,12 @@ static void put_pack(struct session_part *part)
     struct session *s = p->session;
     struct slice body = {part->slab->data, (size_t)part->len};
     struct store_put_opts put = {
-        .name = p->name, .body = &body, .slices = 1, .sha256 = part->sha256,
-        .done = on_put, .ctx = part,
+        .name = p->name,
+        .body = &body,
+        .slices = 1,
+        .sha256 = part->sha256,
+        .done = on_put,
+        .ctx = part,
     };
     struct err err;
 
@@ -238,7 +287,7 @@ static void put_pack(struct session_part *part)
     s->busy++;
 }
 
-/* --- an upload ------------------------------------------------------------------------------ */
+/* --- an upload ------------------------------------------------------- */
 
 static void upload_closed(struct session_pack *p)
 {
@@ -260,8 +309,7 @@ static void on_created(void *ctx, const struct err *err,
     if (!up) {
         session_fail(s, err);
     } else {
-        snprintf(p->upload_id, sizeof(p->upload_id), "%s",
-                 store_upload_id(up));
+        snprintf(p->upload_id, sizeof(p->upload_id), "%s", store_upload_id(up));
         if (s->events.upload_opened)
             s->events.upload_opened(s->opts.ctx, p->name, p->upload_id);
         if (FAILPOINT("session_upload_created"))
@@ -273,8 +321,8 @@ static void on_created(void *ctx, const struct err *err,
 static void create_upload(struct session_pack *p)
 {
     struct session *s = p->session;
-    struct store_upload_opts create = {.name = p->name,
-                                       .created = on_created, .ctx = p};
+    struct store_upload_opts create = {
+        .name = p->name, .created = on_created, .ctx = p};
     struct err err;
 
     session_send_write(s, &create.write, true);
@@ -316,8 +364,12 @@ static void send_part(struct session_part *part)
     uint64_t len = session_part_full(part) ? STORE_PART_BYTES : part->len;
     struct slice body = {part->slab->data, (size_t)len};
     struct store_part_opts opts = {
-        .number = part->number, .body = &body, .slices = 1,
-        .sha256 = part->sha256, .done = on_part, .ctx = part,
+        .number = part->number,
+        .body = &body,
+        .slices = 1,
+        .sha256 = part->sha256,
+        .done = on_part,
+        .ctx = part,
     };
     struct err err;
 
@@ -369,7 +421,7 @@ static void complete_upload(struct session_pack *p)
     s->busy++;
 }
 
-/* --- index runs --------------------------------------------------------------------------------- */
+/* --- index runs ------------------------------------------------------ */
 
 static void on_run_put(void *ctx, const struct err *err,
                        const struct store_info *info)
@@ -391,17 +443,19 @@ static void put_run(struct session *s)
 {
     struct name name = {.kind = NAME_INDEX, .time_ms = session_wall(s)};
     struct slice body;
-    struct store_put_opts put = {.name = s->run_name, .body = &body,
-                                 .slices = 1, .done = on_run_put, .ctx = s};
+    struct store_put_opts put = {.name = s->run_name,
+                                 .body = &body,
+                                 .slices = 1,
+                                 .done = on_run_put,
+                                 .ctx = s};
     struct err err;
 
     name.time_ms -= name.time_ms % 1000;
     if (name_random(&name.rand, &err) != ERR_OK)
         goto failed;
     name_text(&name, s->run_name);
-    if (run_seal(s->keys, s->run_name,
-                 (struct slice){s->run.data, s->run.len}, &s->run_object,
-                 &err) != ERR_OK)
+    if (run_seal(s->keys, s->run_name, (struct slice){s->run.data, s->run.len},
+                 &s->run_object, &err) != ERR_OK)
         goto failed;
     buf_fini(&s->run);
     s->run_packs = 0;
@@ -434,7 +488,7 @@ void session_send_run(struct session *s, bool now)
         put_run(s);
 }
 
-/* --- from the pump -------------------------------------------------------------------------------- */
+/* --- from the pump --------------------------------------------------- */
 
 static bool all_appended(const struct session_pack *p)
 {
@@ -452,8 +506,7 @@ static void send_pack(struct session_pack *p)
         create_upload(p);
     for (struct session_part *part = p->parts; part; part = part->next) {
         if (!part->complete || part->sending || part->sent ||
-            s->parts_in_flight >= SESSION_PARTS_IN_FLIGHT ||
-            !session_alive(s))
+            s->parts_in_flight >= SESSION_PARTS_IN_FLIGHT || !session_alive(s))
             continue;
         if (single)
             put_pack(part);
@@ -481,7 +534,7 @@ bool session_send_idle(const struct session *s)
     return !s->run_busy;
 }
 
-/* --- giving up ---------------------------------------------------------------------------------------- */
+/* --- giving up ------------------------------------------------------- */
 
 void session_send_cancel(struct session *s)
 {

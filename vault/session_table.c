@@ -34,8 +34,7 @@ static size_t home(const struct id16 *id, size_t room)
     return (size_t)bytes_get_u64(id->b) & (room - 1);
 }
 
-static size_t place(const struct cell *cell, size_t room,
-                    const struct id16 *id)
+static size_t place(const struct cell *cell, size_t room, const struct id16 *id)
 {
     size_t i = home(id, room);
 

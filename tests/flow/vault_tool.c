@@ -58,7 +58,7 @@ static void need(enum err_code rc, const char *what, const struct err *err)
         die(what, err);
 }
 
-/* --- the vault ---------------------------------------------------------------- */
+/* --- the vault ------------------------------------------------------- */
 
 static void on_created(void *ctx, const struct err *err,
                        const struct vault_created *created)
@@ -77,9 +77,13 @@ static void on_created(void *ctx, const struct err *err,
 
 static void create(struct tool *t)
 {
-    struct vault_create_opts opts = {
-        .store = t->store, .suite = t->suite, .slow = t->slow_lane,
-        .clock = clock_system(), .log2_n = 15, .done = on_created, .ctx = t};
+    struct vault_create_opts opts = {.store = t->store,
+                                     .suite = t->suite,
+                                     .slow = t->slow_lane,
+                                     .clock = clock_system(),
+                                     .log2_n = 15,
+                                     .done = on_created,
+                                     .ctx = t};
     struct vault_create *c;
     struct err err = {0};
 
@@ -98,8 +102,8 @@ static void on_index(void *ctx, const struct err *err, struct index *index)
 
 static void set_up(struct tool *t, char **argv)
 {
-    struct index_open_opts index = {.path = argv[3], .done = on_index,
-                                    .ctx = t};
+    struct index_open_opts index = {
+        .path = argv[3], .done = on_index, .ctx = t};
     struct err err = {0};
 
     t->key_file = argv[2];
@@ -124,7 +128,7 @@ static void set_up(struct tool *t, char **argv)
         abort();
 }
 
-/* --- a backup --------------------------------------------------------------------- */
+/* --- a backup -------------------------------------------------------- */
 
 static void feed(struct tool *t)
 {
@@ -154,8 +158,10 @@ static void on_ready(void *ctx)
     struct err err = {0};
 
     for (unsigned i = 0; i < t->disks; i++) {
-        struct session_disk d = {.position = i, .vdi = {{(uint8_t)i}},
-                                 .name = "disk", .bytes = t->bytes[i],
+        struct session_disk d = {.position = i,
+                                 .vdi = {{(uint8_t)i}},
+                                 .name = "disk",
+                                 .bytes = t->bytes[i],
                                  .log2_chunk = t->log2_chunk};
         unsigned number;
 
@@ -194,11 +200,20 @@ static uint64_t number(char **rest)
 static void back_up(struct tool *t, char *what)
 {
     struct session_opts opts = {
-        .loop = t->loop, .vault = t->vault, .store = t->store,
-        .index = t->index, .tools = t->tools, .chunk_room = t->chunks,
-        .part_room = t->parts, .budget = t->budget, .clock = clock_system(),
+        .loop = t->loop,
+        .vault = t->vault,
+        .store = t->store,
+        .index = t->index,
+        .tools = t->tools,
+        .chunk_room = t->chunks,
+        .part_room = t->parts,
+        .budget = t->budget,
+        .clock = clock_system(),
         .events = {.ready = on_ready, .drained = on_drained, .done = on_done},
-        .ctx = t, .vm = {{7}}, .name = "vm", .pool = "pool",
+        .ctx = t,
+        .vm = {{7}},
+        .name = "vm",
+        .pool = "pool",
         .source_mode = "xva",
     };
     struct err err = {0};

@@ -47,16 +47,16 @@ struct rig_disk {
 struct rig_backup {
     struct rig_disk disk[4];
     unsigned disks;
-    uint64_t ceiling;       /* 0: the most */
-    size_t piece;           /* bytes of a write; 0: 64 KiB */
-    bool tell_zeros;        /* whole MiBs of zeros by session_zero() */
+    uint64_t ceiling; /* 0: the most */
+    size_t piece;     /* bytes of a write; 0: 64 KiB */
+    bool tell_zeros;  /* whole MiBs of zeros by session_zero() */
     struct point_ref witness;
-    const char *series;     /* NULL: RIG_SERIES */
+    const char *series; /* NULL: RIG_SERIES */
     uint64_t retain_until_ms;
     size_t page_above;
-    uint64_t tick_ms;       /* the clock goes on by this at each write */
-    uint64_t cancel_at;     /* bytes; 0: never */
-    bool may_lack_memory;   /* ERR_NOMEM is an outcome, not a failure */
+    uint64_t tick_ms;     /* the clock goes on by this at each write */
+    uint64_t cancel_at;   /* bytes; 0: never */
+    bool may_lack_memory; /* ERR_NOMEM is an outcome, not a failure */
     /* Before each write; false: not this time, it is asked again. */
     bool (*before)(struct rig_backup *b, unsigned disk, uint64_t offset);
     /* A point is about to be put. */

@@ -29,10 +29,14 @@ static struct rig_backup two_disks(const uint8_t *contents)
 {
     /* the second one in chunks of another size, both in pages */
     return (struct rig_backup){
-        .disks = 2, .tell_zeros = true, .page_above = 1, .piece = 262144,
-        .disk = {{{.vdi = {{1}}, .name = "root", .bytes = LEN}, contents},
-                 {{.position = 1, .vdi = {{2}}, .bytes = MIB + 5,
-                   .log2_chunk = 16}, contents}}};
+        .disks = 2,
+        .tell_zeros = true,
+        .page_above = 1,
+        .piece = 262144,
+        .disk = {
+            {{.vdi = {{1}}, .name = "root", .bytes = LEN}, contents},
+            {{.position = 1, .vdi = {{2}}, .bytes = MIB + 5, .log2_chunk = 16},
+             contents}}};
 }
 
 /* Against a parent, with new data enough for an upload of two parts, and with
@@ -100,8 +104,10 @@ static void filling_without_memory_ends_cleanly(void **state)
     prepare();
     for (unsigned n = 1; armed; n++) {
         struct outcome o = {0};
-        struct index_fill_opts opts = {.store = rig.store, .keys = rig.keys,
-                                       .tables = true, .done = on_filled,
+        struct index_fill_opts opts = {.store = rig.store,
+                                       .keys = rig.keys,
+                                       .tables = true,
+                                       .done = on_filled,
                                        .ctx = &o};
         struct index_fill *fill;
 
@@ -142,9 +148,11 @@ static void confirming_without_memory_ends_cleanly(void **state)
     rig_backup(&rig, &b);
     for (unsigned n = 1; armed; n++) {
         struct outcome o = {0};
-        struct confirm_opts opts = {.store = rig.store, .keys = rig.keys,
+        struct confirm_opts opts = {.store = rig.store,
+                                    .keys = rig.keys,
                                     .point = b.result.point.name,
-                                    .done = on_confirmed, .ctx = &o};
+                                    .done = on_confirmed,
+                                    .ctx = &o};
         struct confirm *c;
 
         armed = alloc_fail_round(n);

@@ -74,8 +74,7 @@ static void it_says_what_a_table_of_bits_says(void **state)
             count = SLOTS - first;
         id = pack(n * 0x01000193);
         if (round % 3 == 0) {
-            assert_int_equal(condemned_add(c, &id, first, count, &err),
-                             ERR_OK);
+            assert_int_equal(condemned_add(c, &id, first, count, &err), ERR_OK);
             memset(&bits[n][first], 1, count);
         }
         for (want = first; want < SLOTS && !bits[n][want]; want++)

@@ -29,8 +29,10 @@ static void on_confirmed(void *ctx, const struct err *err,
 
 static struct confirm *start(struct asked *a, const char *name)
 {
-    struct confirm_opts opts = {.store = rig.store, .keys = rig.keys,
-                                .point = name, .done = on_confirmed,
+    struct confirm_opts opts = {.store = rig.store,
+                                .keys = rig.keys,
+                                .point = name,
+                                .done = on_confirmed,
                                 .ctx = a};
     struct confirm *c = NULL;
     struct err err;
@@ -58,10 +60,12 @@ static uint8_t *data;
 static struct rig_backup backup(bool pages)
 {
     struct rig_backup b = {
-        .disks = 2, .tell_zeros = true, .page_above = pages ? 1 : 0,
+        .disks = 2,
+        .tell_zeros = true,
+        .page_above = pages ? 1 : 0,
         .disk = {{{.vdi = {{9}}, .bytes = 70000}, data + 280 * MIB},
-                 {{.position = 1, .vdi = {{8}}, .bytes = LEN,
-                   .log2_chunk = 16}, data}}};
+                 {{.position = 1, .vdi = {{8}}, .bytes = LEN, .log2_chunk = 16},
+                  data}}};
 
     rig_backup(&rig, &b);
     return b;
@@ -104,8 +108,9 @@ static void a_condemned_point_is_removed(void **state)
 
         while (p->pack[i].kind)
             i++;
-        rig_condemn(&rig, pages ? "20250615T160001Z-00000001"
-                                : "20250615T160002Z-00000001",
+        rig_condemn(&rig,
+                    pages ? "20250615T160001Z-00000001"
+                          : "20250615T160002Z-00000001",
                     p->pack[i].id, 0, 1);
         point_free(p);
         a = confirm(b.result.point.name);
@@ -133,8 +138,8 @@ static void each_request_may_fail(void **state)
 
     (void)state;
     for (unsigned n = 1;; n++) {
-        struct store_fault_rule rule = {.kind = FAULT_ANY, .nth = n,
-                                        .code = ERR_UNREACHABLE};
+        struct store_fault_rule rule = {
+            .kind = FAULT_ANY, .nth = n, .code = ERR_UNREACHABLE};
         struct asked a;
 
         store_fault_add(rig.store, &rule);

@@ -22,7 +22,7 @@ static char folder[] = "/tmp/cairn-test-index-XXXXXX";
 static char path[200];
 static const struct id16 vault = {{1, 2, 3}};
 
-/* --- asking ------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------- */
 
 static void on_op(struct index_op *op)
 {
@@ -61,9 +61,12 @@ static void on_open(void *ctx, const struct err *err, struct index *index)
 static struct index *open_index(const struct id16 *id)
 {
     struct opened o = {0};
-    struct index_open_opts opts = {.path = path, .vault_id = *id,
-                                   .lane = lane, .loop = loop,
-                                   .done = on_open, .ctx = &o};
+    struct index_open_opts opts = {.path = path,
+                                   .vault_id = *id,
+                                   .lane = lane,
+                                   .loop = loop,
+                                   .done = on_open,
+                                   .ctx = &o};
 
     assert_int_equal(index_open_start(&opts, &o.err), ERR_OK);
     loop_run(loop);
@@ -84,7 +87,7 @@ static void close_index(struct index *index)
     loop_run(loop);
 }
 
-/* --- packs that a test can name ------------------------------------------ */
+/* --- packs that a test can name -------------------------------------- */
 
 static struct id16 chunk_id(uint32_t pack, uint32_t slot)
 {
@@ -107,15 +110,15 @@ static struct id16 pack_id(uint32_t pack)
 
 static struct index_entry entry(uint32_t pack, uint32_t slots)
 {
-    struct index_entry e = {.pack = {.id = pack_id(pack), .kind = pack % 2,
-                                     .slots = slots}};
+    struct index_entry e = {
+        .pack = {.id = pack_id(pack), .kind = pack % 2, .slots = slots}};
     uint8_t *raw = malloc(slots * PACK_LAYOUT_ENTRY + 1);
 
     assert_non_null(raw);
     e.pack.key_id.b[0] = (uint8_t)(pack + 1);
     for (uint32_t i = 0; i < slots; i++) {
-        struct pack_slot s = {.id = chunk_id(pack, i), .stored = 100,
-                              .raw = 65536, .codec = 1};
+        struct pack_slot s = {
+            .id = chunk_id(pack, i), .stored = 100, .raw = 65536, .codec = 1};
 
         pack_layout_put_entry(raw + i * PACK_LAYOUT_ENTRY, &s);
     }
@@ -127,8 +130,8 @@ static void add(struct index *index, uint32_t pack, uint32_t slots,
                 const char *run)
 {
     struct index_entry e = entry(pack, slots);
-    struct index_op op = {.verb = INDEX_ADD, .count = 1, .entries = &e,
-                          .name = run};
+    struct index_op op = {
+        .verb = INDEX_ADD, .count = 1, .entries = &e, .name = run};
 
     if (ask(index, &op) != ERR_OK)
         fail_msg("%s", op.err.text);
@@ -138,8 +141,8 @@ static void add(struct index *index, uint32_t pack, uint32_t slots,
 static struct index_place find(struct index *index, struct id16 id)
 {
     struct index_place place;
-    struct index_op op = {.verb = INDEX_LOOKUP, .count = 1, .ids = &id,
-                          .places = &place};
+    struct index_op op = {
+        .verb = INDEX_LOOKUP, .count = 1, .ids = &id, .places = &place};
 
     if (ask(index, &op) != ERR_OK)
         fail_msg("%s", op.err.text);
@@ -169,15 +172,15 @@ static void condemn(struct index *index, uint32_t pack, uint32_t first,
     assert_int_equal(ask(index, &op), ERR_OK);
 }
 
-/* --- tests ---------------------------------------------------------------- */
+/* --- tests ----------------------------------------------------------- */
 
 static void what_was_added_is_found_in_both_directions(void **state)
 {
     struct index *index = open_index(&vault);
     struct id16 ids[3000];
     struct index_place places[3000];
-    struct index_op op = {.verb = INDEX_LOOKUP, .count = 3000, .ids = ids,
-                          .places = places};
+    struct index_op op = {
+        .verb = INDEX_LOOKUP, .count = 3000, .ids = ids, .places = places};
     struct id16 some[50];
     struct index_range r[3] = {{pack_id(2), 650, 50, some},
                                {pack_id(2), 690, 30, ids},
@@ -223,8 +226,8 @@ static void it_is_still_there_after_closing(void **state)
     struct index *index = open_index(&vault);
     struct index_pack packs[2];
     struct id16 ids[2] = {pack_id(3), pack_id(8)};
-    struct index_op op = {.verb = INDEX_PACKS, .count = 2, .ids = ids,
-                          .packs = packs};
+    struct index_op op = {
+        .verb = INDEX_PACKS, .count = 2, .ids = ids, .packs = packs};
 
     (void)state;
     assert_false(index_is_fresh(index));
@@ -327,8 +330,11 @@ static void on_items(struct index_op *op)
 static struct items list(struct index *index, enum index_verb verb)
 {
     struct items items = {0};
-    struct index_op op = {.verb = verb, .on_item = on_item, .ctx = &items,
-                          .loop = loop, .done = on_items};
+    struct index_op op = {.verb = verb,
+                          .on_item = on_item,
+                          .ctx = &items,
+                          .loop = loop,
+                          .done = on_items};
 
     index_start(index, &op);
     loop_run(loop);
@@ -339,11 +345,11 @@ static struct items list(struct index *index, enum index_verb verb)
 static void lists_runs_and_locks_are_kept(void **state)
 {
     struct index *index = open_index(&vault);
-    struct index_op keep = {.verb = INDEX_KEEP_LIST, .name = "gc/x",
+    struct index_op keep = {.verb = INDEX_KEEP_LIST,
+                            .name = "gc/x",
                             .bytes = {(const uint8_t *)"sealed", 6}};
     struct index_lock locks[2] = {{"packs/a", 17}, {"format", 1ull << 42}};
-    struct index_op put = {.verb = INDEX_SET_LOCKS, .count = 2,
-                           .locks = locks};
+    struct index_op put = {.verb = INDEX_SET_LOCKS, .count = 2, .locks = locks};
     struct index_lock asked[2] = {{"format", 5}, {"packs/b", 5}};
     struct index_op get = {.verb = INDEX_LOCKS, .count = 2, .locks = asked};
     struct items items;
@@ -430,8 +436,8 @@ static void damage_in_use_costs_the_index_and_nothing_else(void **state)
     for (uint32_t i = 0; i < 10; i++) {
         struct id16 id = chunk_id(i, i);
         struct index_place place;
-        struct index_op op = {.verb = INDEX_LOOKUP, .count = 1, .ids = &id,
-                              .places = &place};
+        struct index_op op = {
+            .verb = INDEX_LOOKUP, .count = 1, .ids = &id, .places = &place};
 
         if (ask(index, &op) != ERR_OK)
             failed++;
@@ -447,9 +453,12 @@ static void damage_in_use_costs_the_index_and_nothing_else(void **state)
 static void a_folder_that_is_not_there_is_an_error(void **state)
 {
     struct opened o = {0};
-    struct index_open_opts opts = {.path = "/nonexistent/x", .vault_id = vault,
-                                   .lane = lane, .loop = loop,
-                                   .done = on_open, .ctx = &o};
+    struct index_open_opts opts = {.path = "/nonexistent/x",
+                                   .vault_id = vault,
+                                   .lane = lane,
+                                   .loop = loop,
+                                   .done = on_open,
+                                   .ctx = &o};
 
     (void)state;
     assert_int_equal(index_open_start(&opts, &o.err), ERR_OK);
@@ -486,9 +495,13 @@ static void a_full_queue_is_waited_for(void **state)
     many_done = 0;
     for (uint32_t i = 0; i < MANY; i++) {
         many[i].id = chunk_id(5, i);
-        many[i].op = (struct index_op){
-            .verb = INDEX_LOOKUP, .loop = loop, .done = on_many, .count = 1,
-            .ids = &many[i].id, .places = &many[i].place, .ctx = &many[i]};
+        many[i].op = (struct index_op){.verb = INDEX_LOOKUP,
+                                       .loop = loop,
+                                       .done = on_many,
+                                       .count = 1,
+                                       .ids = &many[i].id,
+                                       .places = &many[i].place,
+                                       .ctx = &many[i]};
         index_start(index, &many[i].op);
     }
     loop_run(loop);

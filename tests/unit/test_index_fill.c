@@ -26,9 +26,12 @@ static void on_filled(void *ctx, const struct err *err,
 
 static struct index_fill *start(struct filling *f, bool tables)
 {
-    struct index_fill_opts opts = {.store = rig.store, .keys = rig.keys,
-                                   .index = rig.index, .tables = tables,
-                                   .done = on_filled, .ctx = f};
+    struct index_fill_opts opts = {.store = rig.store,
+                                   .keys = rig.keys,
+                                   .index = rig.index,
+                                   .tables = tables,
+                                   .done = on_filled,
+                                   .ctx = f};
     struct index_fill *fill = NULL;
     struct err err;
 
@@ -52,7 +55,8 @@ static struct filling fill(bool tables)
 static struct rig_backup backup_of(const uint8_t *data, const char *series)
 {
     struct rig_backup b = {
-        .disks = 1, .series = series,
+        .disks = 1,
+        .series = series,
         .disk = {{{.vdi = {{9}}, .bytes = LEN, .log2_chunk = 16}, data}},
         .page_above = 1};
 
@@ -107,8 +111,8 @@ static void without_runs_it_is_filled_from_tables(void **state)
     got = store_fault_count(rig.store, FAULT_GET);
     f = fill(true);
     assert_int_equal(f.err.code, ERR_OK);
-    assert_int_equal(f.result.packs, rig_count(&rig, "packs/") +
-                                         rig_count(&rig, "maps/"));
+    assert_int_equal(f.result.packs,
+                     rig_count(&rig, "packs/") + rig_count(&rig, "maps/"));
     /* the point, and one GET for each pack: it knows their keys */
     assert_int_equal(store_fault_count(rig.store, FAULT_GET) - got,
                      1 + f.result.packs);
@@ -168,8 +172,8 @@ static void a_store_that_fails_ends_it(void **state)
     drop_all("index/");
     for (size_t k = 0; k < BYTES_COUNT(kinds); k++) {
         for (unsigned n = 1;; n++) {
-            struct store_fault_rule rule = {.kind = kinds[k], .nth = n,
-                                            .code = ERR_UNREACHABLE};
+            struct store_fault_rule rule = {
+                .kind = kinds[k], .nth = n, .code = ERR_UNREACHABLE};
             struct filling f;
 
             rig_index_reset(&rig);

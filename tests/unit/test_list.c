@@ -14,8 +14,7 @@ static void equal_names(struct slice got, const struct json *want)
     assert_int_equal(got.len, json_count(want) * NAME_POINT_BYTES);
     for (size_t i = 0; i < json_count(want); i++)
         assert_memory_equal(got.data + i * NAME_POINT_BYTES,
-                            json_text(json_at(want, i), ""),
-                            NAME_POINT_BYTES);
+                            json_text(json_at(want, i), ""), NAME_POINT_BYTES);
 }
 
 static void equal_list(const struct list *l, const struct json *want)
@@ -80,7 +79,7 @@ static void lists_are_those_of_the_vectors(void **state)
 }
 
 #define P16 "0123456789abcdef"
-#define NAME_A                                                                 \
+#define NAME_A \
     "points/2e73579d31f1cbc0232e04f666837d2a/20250615T150640Z-00000000"
 #define HEAD40 "\50\0\1\0"
 
@@ -92,10 +91,12 @@ static void malformed_lists_are_refused(void **state)
     } bad[] = {
         {"an empty range", HEAD40 "\23\0\0\0" P16 "\1\0\0", 8 + 19},
         {"a slot beyond all", HEAD40 "\25\0\0\0" P16 "\1\200\200\4\1", 8 + 21},
-        {"a range beyond all", HEAD40 "\25\0\0\0" P16 "\1\377\377\3\2",
-         8 + 21},
+        {"a range beyond all", HEAD40 "\25\0\0\0" P16 "\1\377\377\3\2", 8 + 21},
         {"a range that is not there", HEAD40 "\23\0\0\0" P16 "\2\0\1", 8 + 19},
-        {"half a pack id", HEAD40 "\10\0\0\0" "01234567", 16},
+        {"half a pack id",
+         HEAD40 "\10\0\0\0"
+                "01234567",
+         16},
         {"not critical", "\50\0\0\0\21\0\0\0" P16 "\0", 8 + 17},
         {"removed and restored",
          "\51\0\1\0\101\0\0\0" NAME_A "\52\0\1\0\101\0\0\0" NAME_A, 2 * 73},
@@ -146,16 +147,14 @@ static void the_index_run_of_the_vectors_reads_and_writes(void **state)
         for (uint32_t i = 0; i < p.slots; i++) {
             struct pack_slot s;
 
-            assert_int_equal(
-                pack_layout_get_entry(p.entries + i * PACK_LAYOUT_ENTRY, &s,
-                                      &err),
-                ERR_OK);
+            assert_int_equal(pack_layout_get_entry(
+                                 p.entries + i * PACK_LAYOUT_ENTRY, &s, &err),
+                             ERR_OK);
             vectors_equal(json_at(slots, i), "id", s.id.b, 16);
-            assert_int_equal(s.stored, vectors_int(json_at(slots, i),
-                                                   "stored"));
+            assert_int_equal(s.stored,
+                             vectors_int(json_at(slots, i), "stored"));
             assert_int_equal(s.raw, vectors_int(json_at(slots, i), "raw"));
-            assert_int_equal(s.codec, vectors_int(json_at(slots, i),
-                                                  "codec"));
+            assert_int_equal(s.codec, vectors_int(json_at(slots, i), "codec"));
         }
         assert_true(run_add(&again, &p));
     }

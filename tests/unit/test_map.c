@@ -11,8 +11,8 @@ static struct map_run run_of(const struct json *j)
     const struct json *pack = vectors_get(j, "pack");
 
     run.count = (uint32_t)vectors_int(j, "count");
-    run.pack = json_kind(pack) == JSON_NULL ? MAP_ZERO
-                                            : (uint32_t)json_int(pack, 0);
+    run.pack =
+        json_kind(pack) == JSON_NULL ? MAP_ZERO : (uint32_t)json_int(pack, 0);
     run.first = (uint32_t)vectors_int(j, "first");
     return run;
 }
@@ -50,9 +50,9 @@ static void write_runs(struct slice bytes, const struct json *runs)
 
         /* chunk by chunk, as a session does */
         for (uint32_t k = 0; k < run.count; k++)
-            map_writer_add(&w, (struct map_run){
-                                   1, run.pack,
-                                   run.pack == MAP_ZERO ? 0 : run.first + k});
+            map_writer_add(
+                &w, (struct map_run){1, run.pack,
+                                     run.pack == MAP_ZERO ? 0 : run.first + k});
     }
     assert_true(map_writer_end(&w));
     assert_int_equal(b.len, bytes.len);
@@ -96,8 +96,7 @@ static void malformed_runs_are_refused(void **state)
 
         bytes.data = data;
         if (map_check(bytes, (uint64_t)vectors_int(c, "chunks"),
-                      (uint64_t)vectors_int(c, "packs"),
-                      &err) != ERR_INTEGRITY)
+                      (uint64_t)vectors_int(c, "packs"), &err) != ERR_INTEGRITY)
             fail_msg("taken: %s", vectors_text(c, "why"));
         free(data);
     }

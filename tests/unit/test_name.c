@@ -46,9 +46,14 @@ static void a_name_is_taken_apart(void **state)
 static void what_fits_no_form_is_left_alone(void **state)
 {
     static const char *const other[] = {
-        "", "format2", "formats/", "tmp/x", "packs/", "packs/48/",
-        "packs/49/" HEX32,           /* another first byte */
-        "packs/48/" HEX32 ".",       /* no generation */
+        "",
+        "format2",
+        "formats/",
+        "tmp/x",
+        "packs/",
+        "packs/48/",
+        "packs/49/" HEX32,     /* another first byte */
+        "packs/48/" HEX32 ".", /* no generation */
         "packs/48/" HEX32 ".0000-8ec528d1",
         "packs/48/" HEX32 ".1-8ec528d1",
         "packs/48/" HEX32 ".0001-8ec528d1x",
@@ -58,9 +63,11 @@ static void what_fits_no_form_is_left_alone(void **state)
         "points/" HEX32 "/20250616T150640Z059c9b7c",
         "points/" HEX32 "/20251316T150640Z-059c9b7c",
         "points//20250616T150640Z-059c9b7c",
-        "gc/20250616T150640Z", "gc/20250616T150640Z-0a8a411c.tmp",
+        "gc/20250616T150640Z",
+        "gc/20250616T150640Z-0a8a411c.tmp",
         "index/20250616150640Z-0a8a411c",
-        "keys/" HEX32 "/" HEX32, "keys/recovery/" HEX32 "-1234567",
+        "keys/" HEX32 "/" HEX32,
+        "keys/recovery/" HEX32 "-1234567",
         "keys/recovery" HEX32 "-12345678",
     };
     struct name n;

@@ -25,8 +25,7 @@ static void pack_is_a_multiple_of_64_kib(void **state)
         uint32_t got = pack_layout_pad(pads[i].slots_end, pads[i].toc_bytes);
 
         if (got != pads[i].expect)
-            fail_msg("%s: wanted %u, got %u", pads[i].why, pads[i].expect,
-                     got);
+            fail_msg("%s: wanted %u, got %u", pads[i].why, pads[i].expect, got);
     }
     assert_int_equal(pack_layout_bytes(96, 0), 65536);
     assert_int_equal(pack_layout_bytes(65536 * 3, 100) % 65536, 0);
@@ -67,8 +66,12 @@ static void open_slots(const struct pack_table *t, const uint8_t *object,
     assert_int_equal(pack_table_key(t, keys, &k_pack, &err), ERR_OK);
     for (uint32_t i = 0; i < t->slots; i++) {
         struct pack_opener_slot s = {
-            .k_pack = &k_pack, .kind = t->kind, .number = i,
-            .slot = &t->slot[i], .sealed = object + t->offset[i], .out = out,
+            .k_pack = &k_pack,
+            .kind = t->kind,
+            .number = i,
+            .slot = &t->slot[i],
+            .sealed = object + t->offset[i],
+            .out = out,
         };
 
         if (!t->slot[i].stored) {
@@ -78,8 +81,7 @@ static void open_slots(const struct pack_table *t, const uint8_t *object,
         }
         if (pack_opener_open(o, keys, &s, &err) != ERR_OK)
             fail_msg("%s", err.text);
-        seal_digest_once(suite, SEAL_DIGEST_SHA256, out, t->slot[i].raw,
-                         hash);
+        seal_digest_once(suite, SEAL_DIGEST_SHA256, out, t->slot[i].raw, hash);
         bytes_hex(hash, 32, hex);
         assert_string_equal(hex, json_text(json_at(raw_sha256, i), ""));
         s.number ^= 1; /* the place is in the nonce */
@@ -110,8 +112,7 @@ static void packs_of_the_vectors_open(void **state)
             ERR_OK)
             fail_msg("%s", err.text);
         assert_int_equal(t.tail.toc_offset, vectors_int(p, "toc_offset"));
-        assert_int_equal(t.tail.toc_bytes,
-                         vectors_int(p, "toc_sealed_length"));
+        assert_int_equal(t.tail.toc_bytes, vectors_int(p, "toc_sealed_length"));
         vectors_equal(p, "digest", t.tail.digest, 32);
         pack_layout_put_tail(tail, &t.tail);
         vectors_equal(p, "tail", tail, sizeof(tail));
@@ -181,9 +182,9 @@ static void no_table_byte_may_change(void **state)
         data[at] ^= 1;
     }
     object.len -= PACK_LAYOUT_BLOCK;
-    assert_int_equal(pack_table_open(&t, keys, vectors_text(p, "name"), object,
-                                     &err),
-                     ERR_INTEGRITY);
+    assert_int_equal(
+        pack_table_open(&t, keys, vectors_text(p, "name"), object, &err),
+        ERR_INTEGRITY);
     free(data);
     json_free(doc);
 }
@@ -217,8 +218,10 @@ static void impossible_entries_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < BYTES_COUNT(e); i++) {
-        struct pack_slot s = {.stored = e[i].stored, .raw = e[i].raw,
-                              .codec = e[i].codec}, got;
+        struct pack_slot s = {.stored = e[i].stored,
+                              .raw = e[i].raw,
+                              .codec = e[i].codec},
+                         got;
 
         memcpy(s.id.b, ID, 16);
         pack_layout_put_entry(raw, &s);

@@ -12,7 +12,7 @@ static char plain[NAME_TEXT]; /* the pack as it was written */
 
 #define LEN (5 * MIB)
 
-/* --- asking ---------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------- */
 
 struct asked {
     struct pack_read *read;
@@ -34,9 +34,12 @@ static void on_table(void *ctx, const struct err *err,
 
 static struct asked *start(struct asked *a, bool header)
 {
-    struct pack_read_opts opts = {.store = rig.store, .keys = rig.keys,
-                                  .kind = SEAL_SLOT_DATA, .pack_id = pack_id,
-                                  .header = header, .done = on_table,
+    struct pack_read_opts opts = {.store = rig.store,
+                                  .keys = rig.keys,
+                                  .kind = SEAL_SLOT_DATA,
+                                  .pack_id = pack_id,
+                                  .header = header,
+                                  .done = on_table,
                                   .ctx = a};
     struct err err;
 
@@ -72,8 +75,8 @@ static enum err_code ask_again(struct asked *a)
 
 static void name_of(unsigned gen, uint32_t rand, char out[NAME_TEXT])
 {
-    struct name n = {.kind = NAME_PACK, .id = pack_id, .gen = (uint16_t)gen,
-                     .rand = rand};
+    struct name n = {
+        .kind = NAME_PACK, .id = pack_id, .gen = (uint16_t)gen, .rand = rand};
 
     name_text(&n, out);
 }
@@ -100,7 +103,8 @@ static void regenerate(unsigned gen, uint32_t rand)
     buf_add(&object, from.data, t.tail.toc_offset);
     assert_int_equal(sealed_make(rig.keys, SEAL_STREAM_TOC, name,
                                  (struct slice){toc.data, toc.len}, &object,
-                                 &err), ERR_OK);
+                                 &err),
+                     ERR_OK);
     pack_layout_put_tail(tail, &t.tail);
     buf_add(&object, tail, sizeof(tail));
     assert_true(store_fault_poke(rig.bucket, name, object.data, object.len,
@@ -118,7 +122,7 @@ static void spoil(const char *name)
     assert_true(store_fault_damage(rig.bucket, name, object.len - 100, 1));
 }
 
-/* --- tables ------------------------------------------------------------------------- */
+/* --- tables ---------------------------------------------------------- */
 
 static void a_pack_opens_with_one_get_or_two(void **state)
 {
@@ -198,8 +202,8 @@ static void names_that_vanish_are_listed_again(void **state)
 {
     struct asked a;
     char name[NAME_TEXT], greater[NAME_TEXT];
-    struct store_fault_rule hold = {.kind = FAULT_GET, .nth = 2,
-                                    .action = FAULT_HOLD};
+    struct store_fault_rule hold = {
+        .kind = FAULT_GET, .nth = 2, .action = FAULT_HOLD};
 
     (void)state;
     regenerate(1, 1);
@@ -227,8 +231,8 @@ static void the_way_to_the_store_is_no_damage(void **state)
     (void)state;
     regenerate(1, 1);
     for (unsigned n = 1; n <= 2; n++) {
-        struct store_fault_rule rule = {.kind = FAULT_GET, .nth = n,
-                                        .code = ERR_UNREACHABLE};
+        struct store_fault_rule rule = {
+            .kind = FAULT_GET, .nth = n, .code = ERR_UNREACHABLE};
         struct asked a;
 
         store_fault_add(rig.store, &rule);
@@ -256,7 +260,7 @@ static void opening_can_be_cancelled_at_any_time(void **state)
     }
 }
 
-/* --- single chunks --------------------------------------------------------------------- */
+/* --- single chunks --------------------------------------------------- */
 
 static const uint8_t *contents;
 
@@ -282,8 +286,10 @@ static void on_chunk(void *ctx, const struct err *err, const uint8_t *raw,
 
 static enum err_code read_chunk(struct chunk *c, uint32_t slot)
 {
-    struct chunk_read_opts opts = {.kind = SEAL_SLOT_DATA, .slot = slot,
-                                   .pack_id = pack_id, .done = on_chunk,
+    struct chunk_read_opts opts = {.kind = SEAL_SLOT_DATA,
+                                   .slot = slot,
+                                   .pack_id = pack_id,
+                                   .done = on_chunk,
                                    .ctx = c};
     struct err err;
 
@@ -333,7 +339,7 @@ static void a_bad_slot_is_read_from_another_object(void **state)
     chunk_read_free(c.reader);
 }
 
-/* --- lists -------------------------------------------------------------------------------- */
+/* --- lists ----------------------------------------------------------- */
 
 struct listing {
     unsigned done, bad, each;
@@ -369,10 +375,14 @@ static void on_list(void *ctx, const char *name, struct slice sealed)
 static struct listing read_lists(struct list_set *set, bool lenient)
 {
     struct listing l = {0};
-    struct list_read_opts opts = {.store = rig.store, .keys = rig.keys,
-                                  .set = set, .lenient = lenient,
-                                  .on_bad = on_bad, .on_list = on_list,
-                                  .done = on_lists, .ctx = &l};
+    struct list_read_opts opts = {.store = rig.store,
+                                  .keys = rig.keys,
+                                  .set = set,
+                                  .lenient = lenient,
+                                  .on_bad = on_bad,
+                                  .on_list = on_list,
+                                  .done = on_lists,
+                                  .ctx = &l};
     struct list_read *r;
     struct err err;
 
@@ -438,10 +448,12 @@ static void lists_that_vanish_are_listed_again(void **state)
 {
     struct list_set *set = list_set_new();
     struct listing l = {0};
-    struct list_read_opts opts = {.store = rig.store, .keys = rig.keys,
-                                  .set = set, .done = on_lists, .ctx = &l};
-    struct store_fault_rule hold = {.kind = FAULT_GET,
-                                    .action = FAULT_HOLD};
+    struct list_read_opts opts = {.store = rig.store,
+                                  .keys = rig.keys,
+                                  .set = set,
+                                  .done = on_lists,
+                                  .ctx = &l};
+    struct store_fault_rule hold = {.kind = FAULT_GET, .action = FAULT_HOLD};
     struct list_read *r;
     struct id16 id = {{77}};
     struct err err;
@@ -467,8 +479,8 @@ static void lists_that_vanish_are_listed_again(void **state)
 static int begin(void **state)
 {
     static uint8_t data[LEN];
-    struct rig_backup b = {
-        .disks = 1, .disk = {{{.vdi = {{9}}, .bytes = LEN}, data}}};
+    struct rig_backup b = {.disks = 1,
+                           .disk = {{{.vdi = {{9}}, .bytes = LEN}, data}}};
     struct name n;
 
     (void)state;

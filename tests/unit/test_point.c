@@ -88,8 +88,8 @@ static void equal_point(const struct point *p, const struct json *f)
                         json_text(json_at(vectors_get(f, "previous"), 0), ""));
     equal_names(p->roster, vectors_get(f, "roster"));
     equal_names(p->replaces, vectors_get(f, "replaces"));
-    assert_int_equal(p->unfinished, json_bool(vectors_get(f, "unfinished"),
-                                              true));
+    assert_int_equal(p->unfinished,
+                     json_bool(vectors_get(f, "unfinished"), true));
     assert_true(p->has_totals);
     assert_int_equal(p->totals.read, json_int(json_at(totals, 0), -1));
     assert_int_equal(p->totals.changed, json_int(json_at(totals, 1), -1));
@@ -242,14 +242,12 @@ static void a_point_that_lacks_anything_is_refused(void **state)
 /* One change to the vector's fields each, which the rules of section 5 or 7
  * forbid. */
 
-static void log2_15(struct point *p, struct point_disk *d,
-                    struct point_pack *k)
+static void log2_15(struct point *p, struct point_disk *d, struct point_pack *k)
 {
     (void)p, (void)k;
     d[0].log2_chunk = 15;
 }
-static void log2_21(struct point *p, struct point_disk *d,
-                    struct point_pack *k)
+static void log2_21(struct point *p, struct point_disk *d, struct point_pack *k)
 {
     (void)p, (void)k;
     d[0].log2_chunk = 21;
@@ -323,9 +321,11 @@ static void fewer_packs(struct point *p, struct point_disk *d,
 
 static void (*const spoilers[])(struct point *, struct point_disk *,
                                 struct point_pack *) = {
-    log2_15, log2_21, larger_disk, huge_disk, positions_equal,
-    data_in_a_map_pack, unknown_kind, no_such_key, pack_twice, no_series,
-    not_utf8, half_a_name, fewer_packs,
+    log2_15,      log2_21,         larger_disk,
+    huge_disk,    positions_equal, data_in_a_map_pack,
+    unknown_kind, no_such_key,     pack_twice,
+    no_series,    not_utf8,        half_a_name,
+    fewer_packs,
 };
 
 static void what_the_rules_forbid_is_not_written(void **state)

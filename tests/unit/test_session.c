@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session_rig.h"
 
-#define UUID(n) {{0xd1, 0x5c, (n)}}
+#define UUID(n)             \
+    {                       \
+        {                   \
+            0xd1, 0x5c, (n) \
+        }                   \
+    }
 
 static struct rig rig;
 
@@ -37,8 +42,8 @@ static uint8_t *mixed(size_t len, uint64_t seed)
 
 static void a_disk_comes_back_as_it_was(void **state)
 {
-    static const size_t sizes[] = {1, 511, 131072, 131073, 5 * MIB + 512,
-                                   40 * MIB + 777};
+    static const size_t sizes[] = {1,      511,           131072,
+                                   131073, 5 * MIB + 512, 40 * MIB + 777};
 
     (void)state;
     for (size_t i = 0; i < BYTES_COUNT(sizes); i++) {
@@ -85,10 +90,8 @@ static void several_disks_one_after_the_other(void **state)
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
         data[i] = mixed(len[i], 10 + i);
-        b.disk[i] = (struct rig_disk){{.position = 2 * i,
-                                       .vdi = UUID(i),
-                                       .bytes = len[i]},
-                                      data[i]};
+        b.disk[i] = (struct rig_disk){
+            {.position = 2 * i, .vdi = UUID(i), .bytes = len[i]}, data[i]};
     }
     rig_backup(&rig, &b);
     rig_compare(&rig, &b);
@@ -170,7 +173,8 @@ static void a_second_backup_of_the_same_stores_the_point_alone(void **state)
     assert_string_equal(again.result.parent.name, first.result.point.name);
     /* GET of the parent, PUT of the point, GET of it; listings beside */
     assert_true(rig.store->requests - requests -
-                    (rig.store->list_requests - lists) <= 3);
+                    (rig.store->list_requests - lists) <=
+                3);
     free(data);
 }
 
@@ -292,8 +296,9 @@ static void every_pack_is_named_by_an_index_run(void **state)
     name = rig_name(&rig, "index/", 0);
     object = rig_object(&rig, name);
     buf_init(&plain, MIB);
-    assert_int_equal(run_open(rig.keys, name, object.data, object.len, &plain,
-                              &err), ERR_OK);
+    assert_int_equal(
+        run_open(rig.keys, name, object.data, object.len, &plain, &err),
+        ERR_OK);
     run_reader_init(&r, (struct slice){plain.data, plain.len});
     for (; run_next(&r, &pack, &err); n++) {
         bool found = false;
@@ -331,8 +336,8 @@ static void points_form_a_series(void **state)
             b[i].witness = b[i - 1].result.point;
         rig_backup(&rig, &b[i]);
         if (i)
-            assert_true(strcmp(b[i].result.point.name,
-                               b[i - 1].result.point.name) > 0);
+            assert_true(
+                strcmp(b[i].result.point.name, b[i - 1].result.point.name) > 0);
     }
     p = rig_point(&rig, b[2].result.point.name);
     assert_int_equal(p->roster.len, 2 * NAME_POINT_BYTES);

@@ -42,7 +42,7 @@ static bool refers_to(const char *point, struct id16 pack)
     return found;
 }
 
-/* --- collection lists --------------------------------------------------------- */
+/* --- collection lists ------------------------------------------------ */
 
 static void what_was_condemned_before_is_stored_anew(void **state)
 {
@@ -137,8 +137,8 @@ static void a_point_put_in_vain_is_replaced(void **state)
     assert_int_equal(again.result.figures.again, 4 * 131072);
     p = rig_point(&rig, again.result.point.name);
     assert_int_equal(p->replaces.len, NAME_POINT_BYTES);
-    assert_true(name_parse_n((const char *)p->replaces.data,
-                             NAME_POINT_BYTES, &n));
+    assert_true(
+        name_parse_n((const char *)p->replaces.data, NAME_POINT_BYTES, &n));
     assert_int_equal(rig_count(&rig, "points/"), 2); /* it was deleted */
     point_free(p);
     free(data);
@@ -214,8 +214,7 @@ static void packs_of_a_key_that_is_not_held_are_used(void **state)
     rig_backup(&rig, &first);
     doomed = pack_of(first.result.point.name, 0);
     memset(dk.b, 0x42, 32);
-    assert_int_equal(keyring_add(some, SEAL_KEY_DATA, &dk, true, &err),
-                     ERR_OK);
+    assert_int_equal(keyring_add(some, SEAL_KEY_DATA, &dk, true, &err), ERR_OK);
     rig.keys = some;
     rig_settings(&rig, rig.settings);
     rig_fill_noise(data, MIB, 70);
@@ -257,8 +256,8 @@ static void lists_are_read_once(void **state)
     size_t len = MIB;
     uint8_t *data = noise(len, 9);
     struct rig_backup first = one_disk(data, len), again = first;
-    struct store_fault_rule no_list = {.kind = FAULT_GET, .prefix = "gc/",
-                                       .action = FAULT_FAIL};
+    struct store_fault_rule no_list = {
+        .kind = FAULT_GET, .prefix = "gc/", .action = FAULT_FAIL};
 
     (void)state;
     rig_backup(&rig, &first);
@@ -276,7 +275,7 @@ static void lists_are_read_once(void **state)
     free(data);
 }
 
-/* --- the witness and the clock --------------------------------------------------- */
+/* --- the witness and the clock --------------------------------------- */
 
 static void remove_by_list(const char *time, const char *point)
 {
@@ -288,8 +287,7 @@ static void remove_by_list(const char *time, const char *point)
     snprintf(name, sizeof(name), "gc/%s", time);
     buf_init(&b, 10000);
     assert_int_equal(list_seal(rig.keys, name, &l, &b, &err), ERR_OK);
-    assert_true(store_fault_poke(rig.bucket, name, b.data, b.len,
-                                 rig.wall_ms));
+    assert_true(store_fault_poke(rig.bucket, name, b.data, b.len, rig.wall_ms));
     buf_fini(&b);
 }
 
@@ -353,8 +351,8 @@ static void a_damaged_parent_costs_its_help_only(void **state)
 
     (void)state;
     rig_backup(&rig, &first);
-    assert_true(store_fault_damage(rig.bucket, first.result.point.name, 200,
-                                   1));
+    assert_true(
+        store_fault_damage(rig.bucket, first.result.point.name, 200, 1));
     rig_backup(&rig, &again); /* no witness was given */
     rig_compare(&rig, &again);
     assert_int_equal(again.result.warnings, 1);
@@ -381,7 +379,7 @@ static void a_clock_that_is_off_begins_nothing(void **state)
     free(data);
 }
 
-/* --- long sessions ------------------------------------------------------------------ */
+/* --- long sessions --------------------------------------------------- */
 
 static unsigned anchors_seen;
 

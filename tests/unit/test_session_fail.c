@@ -51,7 +51,8 @@ static void each_operation(enum store_fault_kind kind,
     rig_backup(&rig, &first);
     for (unsigned n = 1;; n++) {
         struct rig_backup b = one_disk(data, LEN);
-        struct store_fault_rule rule = {.kind = kind, .nth = n,
+        struct store_fault_rule rule = {.kind = kind,
+                                        .nth = n,
                                         .action = action,
                                         .code = ERR_UNREACHABLE,
                                         .offset = 10};
@@ -116,8 +117,10 @@ static void a_point_that_reads_back_wrongly_is_not_committed(void **state)
 {
     uint8_t *data = noise(MIB, 2);
     struct rig_backup b = one_disk(data, MIB);
-    struct store_fault_rule flip = {.kind = FAULT_GET, .prefix = "points/",
-                                    .nth = 1, .action = FAULT_FLIP,
+    struct store_fault_rule flip = {.kind = FAULT_GET,
+                                    .prefix = "points/",
+                                    .nth = 1,
+                                    .action = FAULT_FLIP,
                                     .offset = 100};
 
     (void)state;
@@ -130,12 +133,43 @@ static void a_point_that_reads_back_wrongly_is_not_committed(void **state)
     free(data);
 }
 
+static const struct store_ops *plain;
+
+/* The first PUT came through and its answer was lost; the store repeats it. */
+static enum err_code put_twice(struct store *s,
+                               const struct store_put_opts *opts,
+                               struct store_op **out, struct err *err)
+{
+    assert_int_equal(opts->slices, 1);
+    if (opts->write.if_absent)
+        assert_true(store_fault_poke(rig.bucket, opts->name, opts->body->data,
+                                     opts->body->len, rig.wall_ms));
+    return plain->put(s, opts, out, err);
+}
+
+static void a_put_that_was_repeated_is_no_conflict(void **state)
+{
+    uint8_t *data = noise(MIB, 8);
+    struct rig_backup b = one_disk(data, MIB);
+    struct store_ops twice = *rig.store->ops;
+
+    (void)state;
+    plain = rig.store->ops;
+    twice.put = put_twice;
+    rig.store->ops = &twice;
+    assert_true(rig.store->traits.if_absent);
+    rig_backup(&rig, &b);
+    rig.store->ops = plain;
+    rig_compare(&rig, &b);
+    free(data);
+}
+
 /* One store stands still: what is under way is called back at once. */
 static void cancelling_works_at_any_time(void **state)
 {
-    static const enum store_fault_kind kinds[] = {
-        FAULT_LIST, FAULT_GET, FAULT_CREATE, FAULT_PART, FAULT_COMPLETE,
-        FAULT_PUT};
+    static const enum store_fault_kind kinds[] = {FAULT_LIST,     FAULT_GET,
+                                                  FAULT_CREATE,   FAULT_PART,
+                                                  FAULT_COMPLETE, FAULT_PUT};
     uint8_t *data = noise(LEN, 3);
     struct rig_backup first = one_disk(data, LEN);
 
@@ -144,8 +178,8 @@ static void cancelling_works_at_any_time(void **state)
     for (size_t k = 0; k < BYTES_COUNT(kinds); k++) {
         for (unsigned n = 1; n <= 3; n++) {
             struct rig_backup b = one_disk(data, LEN);
-            struct store_fault_rule hold = {.kind = kinds[k], .nth = n,
-                                            .action = FAULT_HOLD};
+            struct store_fault_rule hold = {
+                .kind = kinds[k], .nth = n, .action = FAULT_HOLD};
             size_t points = rig_count(&rig, "points/");
 
             rig_fill_noise(data + 3 * MIB, 20 * MIB, 1000 + 10 * k + n);
@@ -209,8 +243,7 @@ static void a_stalled_store_stops_the_source(void **state)
     size_t len = 200 * MIB;
     uint8_t *data = noise(len, 6);
     struct rig_backup b = one_disk(data, len);
-    struct store_fault_rule hold = {.kind = FAULT_PART,
-                                    .action = FAULT_HOLD};
+    struct store_fault_rule hold = {.kind = FAULT_PART, .action = FAULT_HOLD};
     uint64_t at;
 
     (void)state;
@@ -235,7 +268,7 @@ static void a_stalled_store_stops_the_source(void **state)
     free(data);
 }
 
-/* --- mistakes of the caller ---------------------------------------------------- */
+/* --- mistakes of the caller ------------------------------------------ */
 
 enum mistake { GAP, BEYOND, TOO_LONG, NO_DISK, EARLY_FINISH, TWICE, MISTAKES };
 static enum mistake mistake;
@@ -299,10 +332,16 @@ static void a_session_needs_keys_and_a_ceiling(void **state)
     struct vault *v = NULL;
     struct session *s = NULL;
     struct session_opts opts = {
-        .loop = rig.loop, .vault = rig.vault, .store = rig.store,
-        .index = rig.index, .tools = rig.tools, .chunk_room = rig.chunks,
-        .part_room = rig.parts, .budget = rig.budget,
-        .ceiling_bytes = SESSION_FLOOR_BYTES - 1, .clock = &rig.clock,
+        .loop = rig.loop,
+        .vault = rig.vault,
+        .store = rig.store,
+        .index = rig.index,
+        .tools = rig.tools,
+        .chunk_room = rig.chunks,
+        .part_room = rig.parts,
+        .budget = rig.budget,
+        .ceiling_bytes = SESSION_FLOOR_BYTES - 1,
+        .clock = &rig.clock,
         .series = "x",
         .events = {.done = (void (*)(void *, const struct err *,
                                      const struct session_result *))1},
@@ -347,6 +386,7 @@ int main(void)
         T(each_answer_that_is_lost_ends_it_cleanly),
         T(each_listing_that_breaks_ends_it_cleanly),
         T(a_point_that_reads_back_wrongly_is_not_committed),
+        T(a_put_that_was_repeated_is_no_conflict),
         T(cancelling_works_at_any_time),
         T(cancelling_works_at_any_byte),
         T(cancelling_at_once_works),

@@ -9,7 +9,8 @@ static struct rig_backup one_disk(const uint8_t *data, uint64_t bytes,
                                   uint64_t retain_days)
 {
     return (struct rig_backup){
-        .disks = 1, .retain_until_ms = rig.wall_ms + retain_days * DAY,
+        .disks = 1,
+        .retain_until_ms = rig.wall_ms + retain_days * DAY,
         .disk = {{{.vdi = {{9}}, .name = "root", .bytes = bytes}, data}}};
 }
 
@@ -70,9 +71,10 @@ static void check_all(uint64_t least, bool strict)
 /* All ways in which stores can lock, with one part and with several. */
 static void all_that_a_point_needs_is_locked(void **state)
 {
-    static const bool ways[][3] = {
-        {true, true, false}, {true, true, true}, {false, false, true},
-        {true, false, true}};
+    static const bool ways[][3] = {{true, true, false},
+                                   {true, true, true},
+                                   {false, false, true},
+                                   {true, false, true}};
     size_t len = 20 * MIB;
     uint8_t *data = malloc(len);
 
@@ -178,10 +180,16 @@ static void a_store_that_cannot_lock_is_refused(void **state)
     static const bool ways[][3] = {
         {false, false, false}, {true, false, false}, {false, true, false}};
     struct session_opts opts = {
-        .loop = rig.loop, .store = rig.store, .index = rig.index,
-        .tools = rig.tools, .chunk_room = rig.chunks, .part_room = rig.parts,
-        .budget = rig.budget, .series = "x",
-        .ceiling_bytes = SESSION_FLOOR_BYTES, .clock = &rig.clock,
+        .loop = rig.loop,
+        .store = rig.store,
+        .index = rig.index,
+        .tools = rig.tools,
+        .chunk_room = rig.chunks,
+        .part_room = rig.parts,
+        .budget = rig.budget,
+        .series = "x",
+        .ceiling_bytes = SESSION_FLOOR_BYTES,
+        .clock = &rig.clock,
         .events = {.done = never},
     };
     struct session *s = NULL;

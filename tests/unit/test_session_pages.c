@@ -54,9 +54,9 @@ static void large_maps_go_in_pages_and_share_them(void **state)
     struct map_run a, c;
 
     (void)state;
-    rig_fill_noise(data + 5 * MIB, 3 * MIB, 1);         /* page 0 */
-    rig_fill_noise(data + 300 * MIB + 700, 400000, 2);  /* page 1 */
-    rig_fill_noise(data + SPARSE - 100, 100, 3);        /* page 3 */
+    rig_fill_noise(data + 5 * MIB, 3 * MIB, 1);        /* page 0 */
+    rig_fill_noise(data + 300 * MIB + 700, 400000, 2); /* page 1 */
+    rig_fill_noise(data + SPARSE - 100, 100, 3);       /* page 3 */
     b[0] = paged(data);
     rig_backup(&rig, &b[0]);
     rig_compare(&rig, &b[0]);
@@ -133,8 +133,8 @@ static void a_parent_whose_page_is_damaged_is_done_without(void **state)
     rig_fill_noise(data + 5 * MIB, 3 * MIB, 1);
     first = paged(data);
     rig_backup(&rig, &first);
-    assert_true(store_fault_damage(rig.bucket, rig_name(&rig, "maps/", 0),
-                                   110, 1));
+    assert_true(
+        store_fault_damage(rig.bucket, rig_name(&rig, "maps/", 0), 110, 1));
     again = paged(data);
     again.page_above = 0;
     rig_backup(&rig, &again);
@@ -145,7 +145,7 @@ static void a_parent_whose_page_is_damaged_is_done_without(void **state)
     munmap(data, SPARSE);
 }
 
-/* --- sources that tell what is unchanged ----------------------------------------- */
+/* --- sources that tell what is unchanged ----------------------------- */
 
 struct inc {
     struct rig *rig;
@@ -164,8 +164,8 @@ static void inc_feed(struct inc *i)
         uint64_t n = i->bytes - i->at < STEP ? i->bytes - i->at : STEP;
         uint64_t piece = n < 65536 ? n : 65536;
 
-        if (i->at % STEP == 0 && memcmp(i->before + i->at, i->now + i->at,
-                                        n) == 0) {
+        if (i->at % STEP == 0 &&
+            memcmp(i->before + i->at, i->now + i->at, n) == 0) {
             /* as far as it goes */
             while (i->at + n < i->bytes &&
                    memcmp(i->before + i->at + n, i->now + i->at + n,
@@ -175,8 +175,7 @@ static void inc_feed(struct inc *i)
             if (!session_unchanged(i->session, 0, i->at, n))
                 return;
             i->at += n;
-        } else if (i->at % STEP == 0 &&
-                   bytes_all_zero(i->now + i->at, n)) {
+        } else if (i->at % STEP == 0 && bytes_all_zero(i->now + i->at, n)) {
             if (!session_zero(i->session, 0, i->at, n))
                 return;
             i->zeros = true;
@@ -193,8 +192,8 @@ static void inc_feed(struct inc *i)
 static void inc_ready(void *ctx)
 {
     struct inc *i = ctx;
-    struct session_disk d = {.vdi = {{9}}, .bytes = i->bytes,
-                             .log2_chunk = 16, .incremental = true};
+    struct session_disk d = {
+        .vdi = {{9}}, .bytes = i->bytes, .log2_chunk = 16, .incremental = true};
     unsigned number;
     struct err err;
 
@@ -223,13 +222,23 @@ static void inc_done(void *ctx, const struct err *err,
 static void incremental(struct inc *i, uint64_t ceiling)
 {
     struct session_opts opts = {
-        .loop = rig.loop, .vault = rig.vault, .store = rig.store,
-        .index = rig.index, .tools = rig.tools, .chunk_room = rig.chunks,
-        .part_room = rig.parts, .budget = rig.budget,
-        .ceiling_bytes = ceiling, .clock = &rig.clock,
-        .events = {.ready = inc_ready, .drained = inc_drained,
+        .loop = rig.loop,
+        .vault = rig.vault,
+        .store = rig.store,
+        .index = rig.index,
+        .tools = rig.tools,
+        .chunk_room = rig.chunks,
+        .part_room = rig.parts,
+        .budget = rig.budget,
+        .ceiling_bytes = ceiling,
+        .clock = &rig.clock,
+        .events = {.ready = inc_ready,
+                   .drained = inc_drained,
                    .done = inc_done},
-        .ctx = i, .series = RIG_SERIES, .vm = {{1}}, .page_above = 0,
+        .ctx = i,
+        .series = RIG_SERIES,
+        .vm = {{1}},
+        .page_above = 0,
     };
     struct err err;
 
@@ -257,18 +266,18 @@ static void changes_alone_give_the_whole_disk(void **state)
         rig_fill_noise(before + 5 * MIB, 30 * MIB, 1 + (unsigned)round);
         rig_fill_noise(before + 400 * MIB, 3 * MIB, 20 + (unsigned)round);
         memcpy(now, before, 500 * MIB);
-        rig_fill_noise(now + 9 * MIB + 5, 70000, 40);     /* changed */
-        memset(now + 12 * MIB, 0, 2 * MIB);               /* now zero */
-        memset(now + 20 * MIB + 3, 0, 200000);            /* partly */
-        rig_fill_noise(now + 600 * MIB, MIB, 41);         /* was zero */
-        memcpy(now + 401 * MIB, now + 5 * MIB, 65536);    /* moved */
+        rig_fill_noise(now + 9 * MIB + 5, 70000, 40);  /* changed */
+        memset(now + 12 * MIB, 0, 2 * MIB);            /* now zero */
+        memset(now + 20 * MIB + 3, 0, 200000);         /* partly */
+        rig_fill_noise(now + 600 * MIB, MIB, 41);      /* was zero */
+        memcpy(now + 401 * MIB, now + 5 * MIB, 65536); /* moved */
         first = paged(before);
         first.page_above = round % 2;
         rig_backup(&rig, &first);
         if (round >= 2) /* ids come from the packs' tables then */
             rig_index_reset(&rig);
-        incremental(&i, round % 2 ? SESSION_CEILING_BYTES
-                                  : SESSION_FLOOR_BYTES);
+        incremental(&i,
+                    round % 2 ? SESSION_CEILING_BYTES : SESSION_FLOOR_BYTES);
         rig_compare(&rig, &i.as);
         assert_true(i.zeros);
         assert_true(i.as.result.figures.fresh < 3 * MIB);
@@ -279,8 +288,8 @@ static void changes_alone_give_the_whole_disk(void **state)
 
 static bool refuse_disk(struct rig_backup *b, unsigned disk, uint64_t at)
 {
-    struct session_disk d = {.position = 1, .vdi = {{77}}, .bytes = MIB,
-                             .incremental = true};
+    struct session_disk d = {
+        .position = 1, .vdi = {{77}}, .bytes = MIB, .incremental = true};
     unsigned number;
     struct err err;
 
@@ -296,8 +305,8 @@ static bool refuse_disk(struct rig_backup *b, unsigned disk, uint64_t at)
 static void an_incremental_disk_needs_its_parent(void **state)
 {
     uint8_t *data = calloc(1, MIB);
-    struct rig_backup b = {.disks = 1, .before = refuse_disk,
-                           .disk = {{{.bytes = MIB}, data}}};
+    struct rig_backup b = {
+        .disks = 1, .before = refuse_disk, .disk = {{{.bytes = MIB}, data}}};
 
     (void)state;
     rig_backup(&rig, &b);

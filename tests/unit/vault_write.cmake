@@ -10,7 +10,8 @@ gw_test(test_index gw_vault)
 
 # Backups over a store in memory, and a reader of what came of them.
 add_library(test_session_rig STATIC
-  ${CMAKE_SOURCE_DIR}/tests/unit/session_rig.c)
+  ${CMAKE_SOURCE_DIR}/tests/unit/session_rig.c
+  ${CMAKE_SOURCE_DIR}/tests/unit/session_rig_read.c)
 target_compile_definitions(test_session_rig PRIVATE
   CAIRN_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
 target_link_libraries(test_session_rig PUBLIC gw_vault test_store_fault

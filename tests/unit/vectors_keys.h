@@ -25,8 +25,7 @@ static inline struct keyring *vectors_keyring(const struct seal_suite *suite,
     json_free(doc);
     if (keyring_new(suite, &rs, &k, &err) != ERR_OK ||
         keyring_add(k, SEAL_KEY_META, &mk, true, &err) != ERR_OK ||
-        (with_dk &&
-         keyring_add(k, SEAL_KEY_DATA, &dk, true, &err) != ERR_OK))
+        (with_dk && keyring_add(k, SEAL_KEY_DATA, &dk, true, &err) != ERR_OK))
         fail_msg("%s", err.text);
     return k;
 }
