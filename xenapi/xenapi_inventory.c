@@ -11,6 +11,9 @@
 #include "xenapi/xenapi_inner.h"
 #include "xenapi/xenapi_records.h"
 
+/* More are built on the lane: so many take well under a millisecond. */
+#define BUILD_HERE_MAX 50
+
 /* A question on its way. */
 struct question {
     struct question *next;
@@ -26,18 +29,65 @@ struct xenapi_inventory_op {
     struct xenapi_session *session;
     struct xmlrpc *maps[XENAPI_CLASSES];
     struct question *questions;
-    bool one, ending;
+    bool one, ending, ended;
     struct timer end; /* when nothing is asked */
+    struct lane_item building;
+    struct xenapi_inventory *inventory;
+    struct err build_err;
     struct err err;
     xenapi_inventory_done_fn *done;
     void *ctx;
 };
 
-static void op_free(struct xenapi_inventory_op *op)
+static void drop_maps(struct xenapi_inventory_op *op)
 {
-    for (int c = 0; c < XENAPI_CLASSES; c++)
+    for (int c = 0; c < XENAPI_CLASSES; c++) {
         xmlrpc_free(op->maps[c]);
+        op->maps[c] = NULL;
+    }
+}
+
+static void deliver(struct xenapi_inventory_op *op)
+{
+    if (op->err.code != ERR_OK) { /* cancelled while it was built, perhaps */
+        xenapi_inventory_drop(op->inventory);
+        op->inventory = NULL;
+        err_context(&op->err, "pool %s", xenapi_session_name(op->session));
+    }
+    xenapi_session_leave(&op->op);
+    op->done(op->ctx, &op->err, op->inventory);
     free(op);
+}
+
+static void on_lane_run(struct lane_item *item)
+{
+    struct xenapi_inventory_op *op =
+        (struct xenapi_inventory_op *)((char *)item -
+                                       offsetof(struct xenapi_inventory_op,
+                                                building));
+
+    xenapi_records_build(op->maps, op->one, &op->inventory, &op->build_err);
+    drop_maps(op);
+}
+
+static void on_lane_done(struct lane_item *item)
+{
+    struct xenapi_inventory_op *op =
+        (struct xenapi_inventory_op *)((char *)item -
+                                       offsetof(struct xenapi_inventory_op,
+                                                building));
+
+    err_keep(&op->err, &op->build_err);
+    deliver(op);
+}
+
+static size_t record_count(const struct xenapi_inventory_op *op)
+{
+    size_t n = 0;
+
+    for (int c = 0; c < XENAPI_CLASSES; c++)
+        n += xmlrpc_count(op->maps[c]);
+    return n;
 }
 
 static void on_end(struct timer *t)
@@ -46,21 +96,26 @@ static void on_end(struct timer *t)
         (struct xenapi_inventory_op *)((char *)t -
                                        offsetof(struct xenapi_inventory_op,
                                                 end));
-    struct xenapi_inventory *inv = NULL;
+    struct lane *lane = xenapi_session_lane(op->session);
 
+    op->building.run = on_lane_run;
+    op->building.done = on_lane_done;
+    op->building.loop = xenapi_session_loop(op->session);
+    if (op->err.code == ERR_OK && lane && record_count(op) > BUILD_HERE_MAX &&
+        lane_start(lane, &op->building))
+        return;
     if (op->err.code == ERR_OK)
-        xenapi_records_build(op->maps, op->one, &inv, &op->err);
-    if (op->err.code != ERR_OK)
-        err_context(&op->err, "pool %s", xenapi_session_name(op->session));
-    xenapi_session_leave(&op->op);
-    op->done(op->ctx, &op->err, inv);
-    op_free(op);
+        xenapi_records_build(op->maps, op->one, &op->inventory, &op->err);
+    drop_maps(op);
+    deliver(op);
 }
 
 static void end_if_answered(struct xenapi_inventory_op *op)
 {
-    if (!op->questions && !timer_is_armed(&op->end))
-        timer_start(xenapi_session_loop(op->session), &op->end, 0, on_end);
+    if (op->questions || op->ended)
+        return;
+    op->ended = true;
+    timer_start(xenapi_session_loop(op->session), &op->end, 0, on_end);
 }
 
 /* The first failure ends the other questions. */
@@ -273,7 +328,8 @@ enum err_code xenapi_inventory_start(struct xenapi_session *s,
     }
     if (!ok) {
         if (op)
-            op_free(op);
+            drop_maps(op);
+        free(op);
         return err_set(err, ERR_NOMEM, 0, "an inventory");
     }
     op->session = s;
