@@ -194,7 +194,7 @@ struct api_backend {
     void (*vault_changed)(void *ctx, int64_t vault);
 
     /* [{"tag", "recipient": "gateway"|"recovery"|"other", "what": "root"|
-     *   "metadata"|"data", "key_id", "object"}] */
+     *   "metadata"|"data"|"private", "key_id" or null, "object"}] */
     void (*key_list)(void *ctx, int64_t vault, api_json_done_fn *done,
                      void *done_ctx);
     /* Does this key file open the vault? {"opens": true, "keys": number};
@@ -206,7 +206,7 @@ struct api_backend {
     void (*key_grant)(void *ctx, int64_t vault, const char *public_key,
                       api_json_done_fn *done, void *done_ctx);
     /* A new recipient's private key, all keys wrapped for it:
-     * {"key_file": the file's text, "tag"} */
+     * {"key_file": the file's text, "tag", "wraps"} */
     void (*key_export)(void *ctx, int64_t vault, api_json_done_fn *done,
                        void *done_ctx);
 

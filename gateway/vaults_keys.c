@@ -62,7 +62,7 @@ static bool on_key(void *ctx, const struct store_entry *entry)
     json_set_text(one, "tag", hex);
     if (name.kind == NAME_RECOVERY) {
         json_set_text(one, "recipient", "recovery");
-        json_set_text(one, "what", "private key under the passphrase");
+        json_set_text(one, "what", "private"); /* under the passphrase */
         json_set_text(one, "key_id", NULL);
     } else {
         json_set_text(one, "recipient", whose(t, &name.tag));

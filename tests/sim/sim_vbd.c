@@ -313,7 +313,7 @@ static struct sim_value *free_devices(struct sim_call *c, const char *set,
 {
     struct sim_object *vm = sim_call_object(c, 0, "VM");
     struct sim_value *list;
-    char device[8];
+    char device[12];
 
     if (!vm)
         return NULL;

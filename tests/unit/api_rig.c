@@ -39,7 +39,8 @@ static const struct {
                  "\"root\",\"key_id\":\"k\",\"object\":\"keys/k/t\"}]"},
     {"key_test", "{\"opens\":true,\"keys\":3}"},
     {"key_grant", "{\"tag\":\"t\",\"wraps\":3}"},
-    {"key_export", "{\"key_file\":\"cairn key 1\\n\",\"tag\":\"t\"}"},
+    {"key_export", "{\"key_file\":\"cairn key 1\\n\",\"tag\":\"t\","
+                   "\"wraps\":3}"},
     {"point_refresh", "{\"points\":2}"},
 };
 
