@@ -540,7 +540,11 @@ static void deliver_start(struct mail *mail)
 static void deliver_export(struct mail *mail)
 {
     struct backup_pipe *p = OWNER(mail, to_export);
-    const struct xva_read_opts reading = {.events = &reader_events, .ctx = p};
+    const struct xva_read_opts reading = {
+        .suite = p->opts.engine->suite,
+        .events = &reader_events,
+        .ctx = p,
+    };
     const struct xenapi_transfer_opts sending = {
         .loop = p->opts.data->loop,
         .client = p->opts.data->client,
