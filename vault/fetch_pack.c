@@ -134,16 +134,16 @@ static void on_table(void *ctx, const struct err *err,
 {
     struct fetch_pack *p = ctx;
     struct fetch *f = p->f;
-    struct err why;
+    struct err why = *err;
 
-    if (err->code == ERR_OK && table->has_header && !f->ending &&
-        fetch_pack_take_header(p, table->header_raw, &why) != ERR_OK) {
+    if (why.code == ERR_OK && table->has_header && !f->ending &&
+        fetch_pack_take_header(p, table->header_raw, &why) == ERR_INTEGRITY) {
         pack_read_again(p->reader, &why);
         return;
     }
     search_ended(p);
-    if (err->code != ERR_OK) {
-        fetch_fail(f, err);
+    if (why.code != ERR_OK) {
+        fetch_fail(f, &why);
     } else {
         p->table = table;
         p->table_bytes = sizeof(*p) + sizeof(*table) +

@@ -123,8 +123,12 @@ static size_t take_head(struct fetch_source *s, const uint8_t *data, size_t len)
     if (s->pos < SEAL_SLOT_HEADER || s->pack->has_key)
         return n;
     ref = current(s);
-    if (ref && fetch_pack_take_header(s->pack, s->head, &err) != ERR_OK)
+    if (!ref || fetch_pack_take_header(s->pack, s->head, &err) == ERR_OK)
+        return n;
+    if (err.code == ERR_INTEGRITY)
         fetch_pack_slot_failed(s->pack, ref->want.slot, &err);
+    else
+        fetch_fail(s->f, &err);
     return n;
 }
 
