@@ -59,7 +59,8 @@ static void answer_nothing(struct index_op *op)
             memset(op->ranges[i].ids, 0,
                    op->ranges[i].count * sizeof(*op->ranges[i].ids));
     }
-    err_set(&op->err, ERR_IO, 0, "index %s: cannot be opened", op->index->path);
+    err_set(&op->err, ERR_IO, 0, "index %s: cannot be opened",
+            op->index ? op->index->path : "(none)");
 }
 
 static void on_lane(struct lane_item *item)
@@ -94,9 +95,22 @@ static void on_retry(struct timer *t)
         timer_start(op->loop, &op->retry, RETRY_MS, on_retry);
 }
 
+static void on_absent(struct timer *t)
+{
+    struct index_op *op = OWNER(t, struct index_op, retry);
+
+    answer_nothing(op);
+    op->done(op);
+}
+
 void index_start(struct index *index, struct index_op *op)
 {
     op->index = index;
+    if (!index) {
+        memset(&op->retry, 0, sizeof(op->retry));
+        timer_start(op->loop, &op->retry, 0, on_absent);
+        return;
+    }
     op->item.run = on_lane;
     op->item.done = on_done;
     op->item.loop = op->loop;

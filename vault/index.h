@@ -146,7 +146,8 @@ void index_close(struct index *index, struct loop *loop,
  * (vault/index_fill.h). Any thread. */
 bool index_is_fresh(const struct index *index);
 
-/* Begin. The op stays valid until its done(). */
+/* Begin. The op stays valid until its done(). index NULL: nothing is known and
+ * nothing is kept (ERR_IO), so that a backup goes on without. */
 void index_start(struct index *index, struct index_op *op);
 
 #endif

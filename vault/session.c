@@ -81,6 +81,8 @@ uint32_t session_number(struct session *s, const struct session_pack_ref *ref)
         return MAP_ZERO;
     }
     s->refs[s->ref_count] = *ref;
+    s->refs[s->ref_count].kept_out =
+        !ref->ours && !session_begin_trusts(s, &ref->key_id);
     return s->ref_count++;
 }
 
@@ -96,6 +98,11 @@ bool session_hits(const struct session *s, uint32_t pack, uint32_t first,
 {
     const struct id16 *id = &s->refs[pack].id;
 
+    if (s->refs[pack].kept_out) {
+        *hit_first = first;
+        *hit_count = count;
+        return true;
+    }
     /* A pack that is gone is so as a whole. */
     return condemned_hits(s->gone, id, first, count, hit_first, hit_count) ||
            condemned_hits(list_set_condemned(s->lists), id, first, count,
@@ -309,7 +316,8 @@ static enum err_code check(const struct session_opts *o, struct err *err)
 
     if (!o->events.done || !o->series || !o->series[0] ||
         o->ceiling_bytes < SESSION_FLOOR_BYTES ||
-        o->ceiling_bytes > SESSION_CEILING_BYTES)
+        o->ceiling_bytes > SESSION_CEILING_BYTES ||
+        o->recovery_count > SESSION_RECOVERY_MAX)
         return err_set(err, ERR_ARGUMENT, 0, "session: options");
     if (!keyring_current(vault_keys(o->vault), SEAL_KEY_META) ||
         !keyring_current(vault_keys(o->vault), SEAL_KEY_DATA))
@@ -342,6 +350,9 @@ enum err_code session_start(const struct session_opts *opts,
     s->settings = *vault_settings(s->vault);
     s->start_ms = session_wall(s);
     s->run_begun_ms = s->anchored_ms = session_mono(s);
+    if (opts->recovery_count)
+        memcpy(s->recovery, opts->recovery,
+               opts->recovery_count * sizeof(*s->recovery));
     divide_memory(s);
     err_clear(err);
     if (!allocate(s) || session_parent_new(s, err) != ERR_OK ||

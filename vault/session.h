@@ -49,6 +49,8 @@
 /* What one call may bring, at most. */
 #define SESSION_WRITE_MAX ((size_t)256 << 10)
 
+#define SESSION_RECOVERY_MAX 8u
+
 struct session;
 
 /*
@@ -130,6 +132,11 @@ struct session_opts {
     uint64_t retain_until_ms; /* end of the point's retention; with a lock */
     struct point_ref witness; /* the VM's last point we know of; name "": none
                                  is known, and none is demanded */
+    /* Tags of the configured recovery recipients, copied: packs of a key that
+     * is not wrapped for all of them are not used again (format.md 3). Costs a
+     * LIST. count 0: no pack is kept out. */
+    const struct id16 *recovery;
+    unsigned recovery_count; /* at most SESSION_RECOVERY_MAX */
     size_t page_above; /* a map of more bytes goes in pages; 0: MAP_FIELD_BYTES,
                           which is also the most */
 };

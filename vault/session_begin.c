@@ -2,9 +2,10 @@
 /*
  * Step 1 of a session:
  *
- *  INDEX (lists it has kept) -> POINTS (LIST) -> LISTS (gc/) -> NEWEST (points
- *  from the newest on, until one is finished) -> OTHERS (older ones that it
- *  does not name) -> WITNESS (read it, where that was not done) -> ready()
+ *  INDEX (lists it has kept) -> POINTS (LIST) -> LISTS (gc/) -> KEYS (LIST,
+ *  where recovery recipients are given) -> NEWEST (points from the newest on,
+ *  until one is finished) -> OTHERS (older ones that it does not name) ->
+ *  WITNESS (read it, where that was not done) -> ready()
  */
 #include "vault/session_inside.h"
 
@@ -21,6 +22,12 @@ struct found {
     bool known; /* `finished` is */
 };
 
+/* A key, and a bit for each recovery recipient that it is wrapped for. */
+struct wrapped {
+    struct id16 key;
+    unsigned recipients;
+};
+
 struct session_begin {
     enum begin_step step;
     struct found *found; /* in rising order of name */
@@ -29,6 +36,8 @@ struct session_begin {
     unsigned others;
     bool witness_seen;
     struct store_op *op;
+    struct wrapped *wrapped;
+    size_t wrapped_count, wrapped_room;
 };
 
 static void next_newest(struct session *s);
@@ -257,11 +266,90 @@ static bool on_entry(void *ctx, const struct store_entry *entry)
     return true;
 }
 
-static void on_lists(struct session *s, const struct store_info *info)
+/* --- keys: who could open what is used again ------------------------- */
+
+bool session_begin_trusts(const struct session *s, const struct id16 *key)
 {
-    (void)info;
+    const struct session_begin *b = s->begin;
+    unsigned all = (1u << s->opts.recovery_count) - 1;
+
+    for (size_t i = 0; i < b->wrapped_count; i++)
+        if (id16_equal(&b->wrapped[i].key, key))
+            return b->wrapped[i].recipients == all;
+    return all == 0;
+}
+
+static bool note_wrap(struct session_begin *b, const struct id16 *key,
+                      unsigned recipient)
+{
+    size_t i = 0;
+
+    while (i < b->wrapped_count && !id16_equal(&b->wrapped[i].key, key))
+        i++;
+    if (i == b->wrapped_room) {
+        size_t room = b->wrapped_room ? 2 * b->wrapped_room : 16;
+        struct wrapped *more = realloc(b->wrapped, room * sizeof(*more));
+
+        if (!more)
+            return false;
+        b->wrapped = more;
+        b->wrapped_room = room;
+    }
+    if (i == b->wrapped_count)
+        b->wrapped[b->wrapped_count++] = (struct wrapped){*key, 0};
+    b->wrapped[i].recipients |= 1u << recipient;
+    return true;
+}
+
+static bool on_key(void *ctx, const struct store_entry *entry)
+{
+    struct session *s = ctx;
+    struct name n;
+
+    if (!name_parse(entry->name, &n) || n.kind != NAME_KEY)
+        return true;
+    for (unsigned i = 0; i < s->opts.recovery_count; i++)
+        if (id16_equal(&n.tag, &s->recovery[i]) &&
+            !note_wrap(s->begin, &n.id, i)) {
+            session_fail_at(s, ERR_NOMEM, "list of keys");
+            return false;
+        }
+    return true;
+}
+
+static void read_newest(struct session *s)
+{
     s->begin->step = NEWEST;
     next_newest(s);
+}
+
+static void on_keys(void *ctx, const struct err *err,
+                    const struct store_info *info)
+{
+    struct session *s = ctx;
+
+    (void)info;
+    s->begin->op = NULL;
+    if (err->code != ERR_OK)
+        session_fail(s, err);
+    if (session_alive(s))
+        read_newest(s);
+    session_release(s);
+}
+
+static void on_lists(struct session *s, const struct store_info *info)
+{
+    struct store_list_opts list = {
+        .prefix = "keys/", .on_entry = on_key, .done = on_keys, .ctx = s};
+    struct err err;
+
+    (void)info;
+    if (!s->opts.recovery_count)
+        read_newest(s);
+    else if (store_list(s->opts.store, &list, &s->begin->op, &err) == ERR_OK)
+        s->busy++;
+    else
+        session_fail(s, &err);
 }
 
 /* Locks and names rest on the time: a clock that is far off is not used. */
@@ -341,6 +429,7 @@ void session_begin_free(struct session *s)
     if (!s->begin)
         return;
     free(s->begin->found);
+    free(s->begin->wrapped);
     free(s->begin);
     s->begin = NULL;
 }

@@ -68,7 +68,8 @@ struct session_pack_ref {
     struct id16 id;
     struct id16 key_id;
     uint16_t kind;
-    bool ours; /* of this session */
+    bool ours;     /* of this session */
+    bool kept_out; /* its key lacks a wrap: as if it were condemned */
 };
 
 /* --- batches --------------------------------------------------------- */
@@ -272,6 +273,7 @@ struct session {
     struct buf roster;
     struct list_set *lists;
     struct condemned *gone; /* packs that are not there any more */
+    struct id16 recovery[SESSION_RECOVERY_MAX];
     uint64_t lists_read_ms; /* monotonic */
 
     /* packs that are referred to */
@@ -360,6 +362,8 @@ bool session_hits(const struct session *s, uint32_t pack, uint32_t first,
 enum err_code session_begin_start(struct session *s, struct err *err);
 void session_begin_cancel(struct session *s);
 void session_begin_free(struct session *s);
+/* Whether packs of a key may be used again. */
+bool session_begin_trusts(const struct session *s, const struct id16 *key);
 
 /* --- session_feed.c: batches and their memory ------------------------ */
 /* The batch that is being filled goes off; nothing when there is none. */

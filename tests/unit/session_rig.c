@@ -366,6 +366,8 @@ void rig_start(struct rig *r, struct rig_backup *b)
         .retain_until_ms = b->retain_until_ms,
         .witness = b->witness,
         .page_above = b->page_above,
+        .recovery = b->recovery,
+        .recovery_count = b->recovery_count,
     };
     struct err err = {0};
 

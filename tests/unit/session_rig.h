@@ -54,8 +54,10 @@ struct rig_backup {
     const char *series; /* NULL: RIG_SERIES */
     uint64_t retain_until_ms;
     size_t page_above;
-    uint64_t tick_ms;     /* the clock goes on by this at each write */
-    uint64_t cancel_at;   /* bytes; 0: never */
+    uint64_t tick_ms;            /* the clock goes on by this at each write */
+    uint64_t cancel_at;          /* bytes; 0: never */
+    const struct id16 *recovery; /* tags */
+    unsigned recovery_count;
     bool may_lack_memory; /* ERR_NOMEM is an outcome, not a failure */
     /* Before each write; false: not this time, it is asked again. */
     bool (*before)(struct rig_backup *b, unsigned disk, uint64_t offset);

@@ -254,6 +254,26 @@ static void a_lost_index_costs_duplicates(void **state)
     free(data);
 }
 
+/* Where it cannot be opened at all, too; the parent's ids are not known then.
+ */
+static void without_an_index_a_backup_goes_on(void **state)
+{
+    size_t len = 12 * MIB;
+    uint8_t *data = malloc(len);
+    struct rig_backup first = one_disk(data, len), again = first;
+    struct index *index = rig.index;
+
+    (void)state;
+    rig_fill_noise(data, len, 33);
+    rig.index = NULL;
+    rig_backup(&rig, &first);
+    rig_backup(&rig, &again);
+    rig.index = index;
+    rig_compare(&rig, &again);
+    assert_int_equal(again.result.figures.fresh, len);
+    free(data);
+}
+
 static void two_sessions_at_once_on_one_vault(void **state)
 {
     size_t len = 90 * MIB;
@@ -382,6 +402,7 @@ int main(void)
         T(equal_chunks_are_found_by_the_index),
         T(equal_chunks_in_flight_are_stored_once),
         T(a_lost_index_costs_duplicates),
+        T(without_an_index_a_backup_goes_on),
         T(two_sessions_at_once_on_one_vault),
         T(every_pack_is_named_by_an_index_run),
         T(points_form_a_series),

@@ -235,6 +235,35 @@ static void packs_of_a_key_that_is_not_held_are_used(void **state)
     free(data);
 }
 
+/* What only another key file could open would be lost with it. */
+static void packs_without_a_recovery_wrap_are_not_used_again(void **state)
+{
+    static const char *const wraps[] = {
+        "keys/fbc1d3b5905204f0ec53caefadf5c632/"
+        "11000000000000000000000000000000-00000001",
+        "keys/145b5228db8e2a67c15189cfe37ec35e/"
+        "11000000000000000000000000000000-00000001"};
+    struct id16 tags[2] = {{{0x11}}, {{0x22}}};
+    size_t len = 10 * MIB;
+    uint8_t *data = noise(len, 16);
+    struct rig_backup b;
+
+    (void)state;
+    for (size_t i = 0; i < BYTES_COUNT(wraps); i++)
+        store_fault_poke(rig.bucket, wraps[i], "x", 1, rig.wall_ms);
+    for (unsigned i = 0; i < 4; i++) {
+        b = one_disk(data, len);
+        b.recovery = tags;
+        b.recovery_count = i / 2 + 1;
+        rig_backup(&rig, &b);
+        rig_compare(&rig, &b);
+        /* the first, and all that a second recipient could not open */
+        assert_int_equal(b.result.figures.fresh, i == 1 ? 0 : len);
+        assert_int_equal(b.result.figures.again, 0);
+    }
+    free(data);
+}
+
 static void a_list_that_cannot_be_read_stops_sessions(void **state)
 {
     uint8_t *data = noise(MIB, 8);
@@ -499,6 +528,7 @@ int main(void)
         T(a_session_gives_up_at_last),
         T(a_condemned_chunk_that_cannot_be_read_is_try_again),
         T(packs_of_a_key_that_is_not_held_are_used),
+        T(packs_without_a_recovery_wrap_are_not_used_again),
         T(a_list_that_cannot_be_read_stops_sessions),
         T(lists_are_read_once),
         T(an_old_state_is_noticed),
