@@ -251,7 +251,7 @@ static bool check_run(struct verify_check *c, uint32_t most, uint32_t *looked)
 
         if (fault)
             find_in_pack(c, pack, slot, fault);
-        else
+        else if (p)
             map_sum_add(&c->sum, c->digest, c->chunk, &p->slot[slot].id);
     }
     c->chunk -= n;
