@@ -15,8 +15,8 @@ struct member {
 
 struct xmlrpc {
     enum xmlrpc_kind kind;
-    const char *tag;   /* of a scalar; NULL: written without one */
-    char *text;        /* of a scalar */
+    const char *tag; /* of a scalar; NULL: written without one */
+    char *text;      /* of a scalar */
     struct member *items;
     size_t count, cap;
 };
@@ -143,7 +143,7 @@ static enum err_code read_struct(const struct xml_node *n, struct xmlrpc **out,
                                  struct err *err)
 {
     struct xmlrpc *v = node_new(XMLRPC_STRUCT);
-    struct xmlrpc *child;
+    struct xmlrpc *child = NULL;
     const struct xml_node *m;
     const char *name, *twice;
     enum err_code rc = ERR_OK;
@@ -187,7 +187,7 @@ static enum err_code read_array(const struct xml_node *n, struct xmlrpc **out,
 {
     const struct xml_node *data = xml_child(n, "data");
     const struct xml_node *m;
-    struct xmlrpc *v, *child;
+    struct xmlrpc *v, *child = NULL;
     enum err_code rc = ERR_OK;
 
     if (!data)
@@ -427,8 +427,7 @@ struct xmlrpc *xmlrpc_new_struct(void)
     return node_new(XMLRPC_STRUCT);
 }
 
-bool xmlrpc_set(struct xmlrpc *structure, const char *name,
-                struct xmlrpc *take)
+bool xmlrpc_set(struct xmlrpc *structure, const char *name, struct xmlrpc *take)
 {
     size_t i;
 

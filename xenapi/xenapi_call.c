@@ -65,39 +65,30 @@ bool xenapi_call_is_null(const char *ref)
            strncmp(ref, "Ref:", 4) == 0;
 }
 
-static bool add_param(struct xmlrpc *list, char form, va_list *ap)
-{
-    switch (form) {
-    case 's':
-        return xmlrpc_append(list, xmlrpc_new_text(va_arg(*ap, const char *)));
-    case 'i':
-        return xmlrpc_append(list, xmlrpc_new_int(va_arg(*ap, int64_t)));
-    case 'b':
-        return xmlrpc_append(list, xmlrpc_new_bool(va_arg(*ap, int)));
-    case 'd':
-        return xmlrpc_append(list, xmlrpc_new_real(va_arg(*ap, double)));
-    case 'v':
-        return xmlrpc_append(list, va_arg(*ap, struct xmlrpc *));
-    case 'm':
-        return xmlrpc_append(list, xmlrpc_new_struct());
-    case 'a':
-        return xmlrpc_append(list, xmlrpc_new_array());
-    default:
-        assert(!"a form of parameter");
-        return false;
-    }
-}
-
 struct xmlrpc *xenapi_call_params(const char *form, ...)
 {
-    struct xmlrpc *list = xmlrpc_new_array();
+    struct xmlrpc *list = xmlrpc_new_array(), *v;
     bool ok = list != NULL;
     va_list ap;
 
     va_start(ap, form);
-    for (; *form; form++)
-        if (!add_param(list, *form, &ap)) /* takes over in any case */
+    for (; *form; form++) {
+        assert(strchr("sibdvma", *form));
+        if (*form == 's')
+            v = xmlrpc_new_text(va_arg(ap, const char *));
+        else if (*form == 'i')
+            v = xmlrpc_new_int(va_arg(ap, int64_t));
+        else if (*form == 'b')
+            v = xmlrpc_new_bool(va_arg(ap, int));
+        else if (*form == 'd')
+            v = xmlrpc_new_real(va_arg(ap, double));
+        else if (*form == 'v')
+            v = va_arg(ap, struct xmlrpc *);
+        else
+            v = *form == 'm' ? xmlrpc_new_struct() : xmlrpc_new_array();
+        if (!xmlrpc_append(list, v)) /* takes over in any case */
             ok = false;
+    }
     va_end(ap);
     if (ok)
         return list;

@@ -118,6 +118,7 @@ enum err_code xenapi_login_post(struct xenapi_session *s, const char *method,
     } else {
         opts->request = &request;
         rc = xenapi_session_post(s, opts, out, err);
+        opts->request = NULL;
     }
     buf_fini(&request);
     xmlrpc_free(params);

@@ -149,7 +149,9 @@ enum err_code xenapi_session_post(struct xenapi_session *s,
     opts->connect_ms = s->timing.connect;
     if (opts->answer_ms == 0)
         opts->answer_ms = s->timing.answer;
-    return xenapi_post_start(opts, out, err);
+    rc = xenapi_post_start(opts, out, err);
+    opts->place = NULL;
+    return rc;
 }
 
 /* ---- What calls find out ---- */
