@@ -217,11 +217,16 @@ static bool on_data(void *ctx, uint64_t offset, const uint8_t *data,
 static bool on_zero(void *ctx, uint64_t offset, uint64_t len)
 {
     struct restore_source *s = ctx;
+    const struct restore_pipe_opts *p = s->opts.pipe;
+    uint64_t end = offset + len;
 
     if (s->over)
         return true;
-    if (s->writer ? !advance(s, s->disk, offset + len)
-                  : !raw_zeros(s, offset + len)) {
+    /* The disk's last byte waits for its content sum, and with it the checksum
+     * without which no pool takes the disk for whole. */
+    if (end == p->point->disk[p->disks[s->disk].disk].bytes)
+        end--;
+    if (s->writer ? !advance(s, s->disk, end) : !raw_zeros(s, offset + len)) {
         fed(s);
         return hold(s);
     }
