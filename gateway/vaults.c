@@ -9,7 +9,22 @@
 #include "gateway/vaults_task.h"
 #include "vault/index_fill.h"
 
-enum entry_state { ENTRY_OPENING, ENTRY_OPEN, ENTRY_CLOSING };
+/*
+ * A vault that changed is opened anew by the next vaults_take(), while jobs that
+ * began before hold it as it was: two entries of one vault. They share the
+ * local index, which only one can have open. So an entry is not opened while
+ * another of its vault is being opened or closed.
+ *
+ *   WAITING -> OPENING -> OPEN -> CLOSING
+ *      ^----------'
+ */
+enum entry_state { ENTRY_WAITING, ENTRY_OPENING, ENTRY_OPEN, ENTRY_CLOSING };
+
+/* An open index, counted by entries. */
+struct shared_index {
+    struct index *index;
+    unsigned users;
+};
 
 struct waiter {
     struct waiter *next;
@@ -26,6 +41,8 @@ struct entry {
     char name[CATALOG_NAME], tenant[CATALOG_NAME];
     unsigned holds;
     bool stale; /* closed when the last hold is back */
+    struct shared_index *shared;
+    struct mail opened;      /* an index that was open already */
     struct index_fill *fill; /* counts as a hold */
     struct store *fill_store;
 };
@@ -78,19 +95,48 @@ static struct entry *entry_find(struct vaults *v, int64_t id)
     return e;
 }
 
+/* Another entry of the same vault: in that state, or in any of two. */
+static struct entry *entry_twin(const struct entry *e, enum entry_state a,
+                                enum entry_state b)
+{
+    struct entry *t = e->vaults->first;
+
+    while (t && (t == e || t->hold.id != e->hold.id ||
+                 (t->state != a && t->state != b)))
+        t = t->next;
+    return t;
+}
+
+static void entry_open(struct entry *e);
+
+/* Something of this vault is open or gone: one that waited for it goes on. */
+static void wake_one(struct vaults *v, int64_t id)
+{
+    struct entry *e = v->first;
+
+    while (e && (e->hold.id != id || e->state != ENTRY_WAITING ||
+                 entry_twin(e, ENTRY_OPENING, ENTRY_CLOSING)))
+        e = e->next;
+    if (e)
+        entry_open(e);
+}
+
 /* --- closing ------------------------------------------------------------- */
 
 static void entry_free(struct entry *e)
 {
     struct vaults *v = e->vaults;
     struct entry **link = &v->first;
+    int64_t id = e->hold.id;
 
     while (*link != e)
         link = &(*link)->next;
     *link = e->next;
     vault_unref(e->hold.vault);
     place_unref(e->hold.place);
+    free(e->shared);
     free(e);
+    wake_one(v, id);
     vaults_idle(v);
 }
 
@@ -99,16 +145,24 @@ static void on_index_closed(void *ctx)
     entry_free(ctx);
 }
 
+/* The entry may be gone when this returns. */
 static void entry_close(struct entry *e)
 {
+    struct shared_index *shared = e->shared;
+
     e->state = ENTRY_CLOSING;
     e->stale = true;
     vaults_busy(e->vaults);
-    if (e->hold.index)
-        index_close(e->hold.index, e->vaults->engine->control,
-                    on_index_closed, e);
-    else
+    if (shared && shared->users > 1) {
+        shared->users--;
+        e->shared = NULL; /* the other's now */
         entry_free(e);
+    } else if (shared && shared->index) {
+        index_close(shared->index, e->vaults->engine->control,
+                    on_index_closed, e);
+    } else {
+        entry_free(e);
+    }
 }
 
 static void entry_drop(struct entry *e)
@@ -196,24 +250,69 @@ failed:
               log_err(&err), LOG_END);
 }
 
+static void open_done(struct entry *e)
+{
+    const struct err none = {0};
+    struct vaults *v = e->vaults;
+
+    tell_waiters(e, &none);
+    wake_one(v, e->hold.id);
+    vaults_idle(v);
+    if (!e->holds && (e->stale || v->closed))
+        entry_close(e);
+}
+
+static void open_failed(struct entry *e, const struct err *err)
+{
+    struct vaults *v = e->vaults;
+
+    tell_waiters(e, err);
+    entry_close(e);
+    vaults_idle(v);
+}
+
 static void on_index(void *ctx, const struct err *err, struct index *index)
 {
     struct entry *e = ctx;
 
-    e->hold.index = index;
     if (err->code != ERR_OK) {
-        tell_waiters(e, err);
-        entry_close(e);
-        vaults_idle(e->vaults);
+        open_failed(e, err);
         return;
     }
+    e->shared->index = index;
+    e->shared->users = 1;
+    e->hold.index = index;
     e->state = ENTRY_OPEN;
     if (index_is_fresh(index))
         fill_index(e);
-    tell_waiters(e, err);
-    vaults_idle(e->vaults);
-    if (!e->holds && (e->stale || e->vaults->closed))
-        entry_close(e);
+    open_done(e);
+}
+
+static void on_shared(struct mail *mail)
+{
+    open_done((struct entry *)(void *)((char *)mail -
+                                       offsetof(struct entry, opened)));
+}
+
+/* Without an index yet, or with that of a twin. */
+static enum err_code open_index(struct entry *e, struct index_open_opts *o,
+                                struct err *err)
+{
+    struct entry *twin = entry_twin(e, ENTRY_OPEN, ENTRY_OPEN);
+
+    if (twin) {
+        e->shared = twin->shared;
+        e->shared->users++;
+        e->hold.index = e->shared->index;
+        e->state = ENTRY_OPEN;
+        e->opened.deliver = on_shared;
+        loop_send(e->vaults->engine->control, &e->opened);
+        return ERR_OK;
+    }
+    e->shared = calloc(1, sizeof(*e->shared));
+    if (!e->shared)
+        return err_set(err, ERR_NOMEM, 0, "vault");
+    return index_open_start(o, err);
 }
 
 static enum err_code open_vault(struct entry *e, struct vaults_task *t,
@@ -246,15 +345,20 @@ static enum err_code open_vault(struct entry *e, struct vaults_task *t,
     bytes_hex(vault_id(e->hold.vault)->b, 16, hex);
     snprintf(path, sizeof(path), "%s/index/%s.db", g->state_dir, hex);
     o.vault_id = *vault_id(e->hold.vault);
-    return index_open_start(&o, err);
+    return open_index(e, &o, err);
 }
 
 static void step_open(struct vaults_task *t)
 {
     struct entry *e = t->ctx;
 
-    if (open_vault(e, t, &t->err) == ERR_OK)
+    /* While the row was read a twin may have begun to close. */
+    if (entry_twin(e, ENTRY_OPENING, ENTRY_CLOSING)) {
+        e->state = ENTRY_WAITING;
         t->answer = json_new_null();
+    } else if (open_vault(e, t, &t->err) == ERR_OK) {
+        t->answer = json_new_null();
+    }
     vaults_task_end(t, &t->err);
 }
 
@@ -263,11 +367,16 @@ static void on_opened(void *ctx, const struct err *err, struct json *take)
     struct entry *e = ctx;
 
     json_free(take);
-    if (err->code == ERR_OK)
-        return; /* on_index() goes on */
-    tell_waiters(e, err);
-    entry_close(e);
-    vaults_idle(e->vaults);
+    if (err->code != ERR_OK)
+        open_failed(e, err);
+    /* Else on_index(), on_shared() or wake_one() goes on. */
+}
+
+static void entry_open(struct entry *e)
+{
+    e->state = ENTRY_OPENING;
+    vaults_task_start(e->vaults->engine, e->hold.id, NULL, NULL, step_open,
+                      on_opened, e);
 }
 
 void vaults_take(struct vaults *v, int64_t vault_id, vaults_hold_fn *done,
@@ -305,8 +414,8 @@ void vaults_take(struct vaults *v, int64_t vault_id, vaults_hold_fn *done,
         tell_waiters(e, &none);
     } else if (new_one) {
         vaults_busy(v);
-        vaults_task_start(v->engine, vault_id, NULL, NULL, step_open,
-                          on_opened, e);
+        if (!entry_twin(e, ENTRY_OPENING, ENTRY_CLOSING))
+            entry_open(e);
     }
 }
 
