@@ -56,7 +56,7 @@ struct bare {
     struct item item[64];
 };
 
-static void die(const char *fmt, ...)
+static _Noreturn void die(const char *fmt, ...)
 {
     va_list ap;
 

@@ -64,7 +64,7 @@ static void answers_of_xapi_are_read(void **state)
 
 #define RESPONSE(value)                                           \
     "<methodResponse><params><param>" value "</param></params></" \
-                                            "methodResponse>"
+    "methodResponse>"
 
 static void what_is_no_answer_is_refused(void **state)
 {
@@ -271,39 +271,42 @@ static struct xmlrpc *parse(const char *text)
 #define M(name, value) "<member><name>" name "</name>" value "</member>"
 #define T(text) "<value>" text "</value>"
 #define S(members) "<value><struct>" members "</struct></value>"
+#define R(ref, fields)                                   \
+    "<member><name>" ref "</name><value><struct>" fields \
+    "</struct></value></member>"
+#define MAP(key, text)                                        \
+    "<value><struct><member><name>" key "</name><value>" text \
+    "</value></member></struct></value>"
+#define YES "<value><boolean>1</boolean></value>"
 #define A(items) "<value><array><data>" items "</data></array></value>"
 
 static const char *const odd[XENAPI_CLASSES] = {
-    [XENAPI_POOL] = S(M("OpaqueRef:p", S(M("uuid", T("pu"))))),
-    [XENAPI_HOST] = S(M("OpaqueRef:h", S(""))),
+    [XENAPI_POOL] = S(R("OpaqueRef:p", M("uuid", T("pu")))),
+    [XENAPI_HOST] = S(R("OpaqueRef:h", "")),
     /* more PBDs than the SR says it has, one of an SR that is gone */
-    [XENAPI_SR] = S(M("OpaqueRef:s", S(M("PBDs", A(T("OpaqueRef:1")))
-                                           M("physical_size", T("-1"))))),
+    [XENAPI_SR] = S(R("OpaqueRef:s", M("PBDs", A(T("OpaqueRef:1")))
+                                         M("physical_size", T("-1")))),
     [XENAPI_PBD] = S(
-        M("OpaqueRef:1",
-          S(M("SR", T("OpaqueRef:s"))
-                M("currently_attached", "<value><boolean>1</boolean></value>")
-                    M("host", T("OpaqueRef:h"))))
-            M("OpaqueRef:2", S(M("SR", T("OpaqueRef:s"))
-                                   M("currently_attached",
-                                     "<value><boolean>1</boolean></value>")
-                                       M("host", T("OpaqueRef:x"))))
-                M("OpaqueRef:3", S(M("SR", T("OpaqueRef:gone")) M(
-                                     "currently_attached",
-                                     "<value><boolean>1</boolean></value>")))),
+        R("OpaqueRef:1", M("SR", T("OpaqueRef:s")) M("currently_attached", YES)
+                             M("host", T("OpaqueRef:h")))
+            R("OpaqueRef:2",
+              M("SR", T("OpaqueRef:s")) M("currently_attached", YES)
+                  M("host", T("OpaqueRef:x")))
+                R("OpaqueRef:3",
+                  M("SR", T("OpaqueRef:gone")) M("currently_attached", YES))),
     [XENAPI_NETWORK] = S(""),
     /* refs to nothing, a map that is text, a set that is a map */
-    [XENAPI_VM] = S(
-        M("OpaqueRef:v",
-          S(M("VBDs", A(T("OpaqueRef:b") T("") T("OpaqueRef:c")))
-                M("VIFs", A(T("OpaqueRef:i"))) M("tags", S(M("a", T("b"))))
-                    M("other_config", T("x")) M("power_state", T("Dancing"))))),
-    [XENAPI_VBD] = S(M("OpaqueRef:b", S(M("VDI", T("OpaqueRef:d"))))
-                         M("OpaqueRef:c", S(M("VDI", T("Ref:12"))))),
+    [XENAPI_VM] =
+        S(R("OpaqueRef:v",
+            M("VBDs", A(T("OpaqueRef:b") T("") T("OpaqueRef:c")))
+                M("VIFs", A(T("OpaqueRef:i"))) M("tags", MAP("a", "b"))
+                    M("other_config", T("x")) M("power_state", T("Dancing")))),
+    [XENAPI_VBD] = S(R("OpaqueRef:b", M("VDI", T("OpaqueRef:d")))
+                         R("OpaqueRef:c", M("VDI", T("Ref:12")))),
     [XENAPI_VDI] =
-        S(M("OpaqueRef:d", S(M("snapshot_of", T("")) M("SR", T("OpaqueRef:s"))
-                                 M("virtual_size", T("lots"))))),
-    [XENAPI_VIF] = S(M("OpaqueRef:i", S(M("network", T("OpaqueRef:n"))))),
+        S(R("OpaqueRef:d", M("snapshot_of", T("")) M("SR", T("OpaqueRef:s"))
+                               M("virtual_size", T("lots")))),
+    [XENAPI_VIF] = S(R("OpaqueRef:i", M("network", T("OpaqueRef:n")))),
 };
 
 static void records_that_make_no_sense_do_no_harm(void **state)
