@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "crypto/seal_internal.h"
+#include "crypto/seal_seen.h"
 
 /* One direction: the library's context and the key it is set up for. */
 struct side {
@@ -64,6 +65,7 @@ bool seal_cipher_seal(struct seal_cipher *c, const struct seal_key *key,
     EVP_CIPHER_CTX *evp = c->seal.evp;
     int n;
 
+    SEAL_SEEN(key, nonce, aad, plain);
     if (plain.len > GIB ||
         !EVP_EncryptInit_ex2(evp, NULL, key_for(&c->seal, key), nonce, NULL))
         goto failed;

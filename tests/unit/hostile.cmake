@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+# Hostile stores and bytes, over several rooms.
+
+# The eyes of crypto/seal_seen.h, whatever the rest is built with.
+gw_test(test_seal_seen test_session_rig PkgConfig::CRYPTO)
+target_sources(test_seal_seen PRIVATE ${CMAKE_SOURCE_DIR}/crypto/seal_cipher.c
+  ${CMAKE_SOURCE_DIR}/crypto/seal_seen.c)
+target_compile_definitions(test_seal_seen PRIVATE CAIRN_FAILPOINTS)
