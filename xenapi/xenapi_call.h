@@ -33,7 +33,7 @@ struct xenapi_call;
  * ERR_UNREACHABLE, ERR_TIMEOUT, ERR_DENIED, ERR_AGAIN (the pool is booting, or
  * too much is queued), ERR_PROTOCOL, ERR_IO (broken off: whether it was done
  * is not known), ERR_CANCELLED, ERR_NOMEM. `value` is yours to xmlrpc_free(),
- * NULL on failure and for void.
+ * NULL on failure; for void it is NULL or an empty text.
  */
 typedef void xenapi_call_done_fn(void *ctx, const struct err *err,
                                  const struct xenapi_rpc_failure *failure,

@@ -69,8 +69,10 @@ enum err_code xenapi_session_new(const struct xenapi_session_opts *opts,
                                  struct xenapi_session **out, struct err *err);
 
 /*
- * Log out and go away. Operations still running end with ERR_CANCELLED first.
- * closed() comes once, later, in bounded time (5 s); then the session is gone.
+ * Log out and go away. Operations still running end with ERR_CANCELLED first
+ * (exports and imports whose transfer runs: once that was reported). closed()
+ * comes once, later, a few seconds after that at most; then the session is
+ * gone.
  */
 void xenapi_session_close(struct xenapi_session *s, void (*closed)(void *ctx),
                           void *ctx);
