@@ -22,7 +22,7 @@ TEST_PACKAGES=(
     ceph-mon:ceph-mon ceph-osd:ceph-osd radosgw:radosgw ceph-common:ceph
     swift-proxy swift-account swift-container swift-object memcached:memcached
     libs3-2:s3 xva-img:xva-img qemu-utils:qemu-img xfsprogs:mkfs.xfs
-    ntfs-3g:mkntfs
+    ntfs-3g:mkntfs ntfs-3g-dev
 )
 LINT_PACKAGES=(
     clang:clang clang-tidy:clang-tidy libclang-rt-14-dev cppcheck:cppcheck
