@@ -494,6 +494,7 @@ static enum err_code session_begin(struct backup_pipe *p, struct err *err)
         .chunk_room = p->opts.data->chunks,
         .part_room = p->opts.data->parts,
         .budget = e->budget,
+        .tenant = p->opts.tenant,
         .ceiling_bytes = SESSION_CEILING_BYTES,
         .clock = loop_clock(e->control),
         .events =

@@ -133,6 +133,7 @@ static void start_pipe(struct backup *b)
         .vault = b->vault->vault,
         .place = b->vault->place,
         .index = b->vault->index,
+        .tenant = b->need.tenant,
         .series = b->series,
         .vm = b->vm,
         .name = b->job->vm_name,
@@ -293,8 +294,11 @@ static void on_may_live(struct gates_need *gates)
     b->need.bytes = SESSION_FLOOR_BYTES;
     b->need.loop = b->job->engine->control;
     b->need.granted = on_memory;
-    b->asked = true;
-    budget_ask(b->job->engine->budget, &b->need);
+    b->asked = budget_ask(b->job->engine->budget, &b->need);
+    if (!b->asked) {
+        b->waiting = false;
+        no_memory(b);
+    }
 }
 
 static void wait_for_room(struct backup *b)

@@ -29,7 +29,7 @@ static void backup_free(struct backup *b)
     if (b->data)
         engine_data_give(b->data);
     if (b->granted)
-        budget_give(job->engine->budget, b->need.bytes);
+        budget_give(job->engine->budget, b->need.tenant, b->need.bytes);
     gates_leave(&b->snapping);
     gates_leave(&b->alive);
     xenapi_inventory_drop(b->live);

@@ -64,7 +64,7 @@ static void restore_free(struct restore *r)
     if (r->data)
         engine_data_give(r->data);
     if (r->granted)
-        budget_give(job->engine->budget, r->need.bytes);
+        budget_give(job->engine->budget, r->need.tenant, r->need.bytes);
     if (r->store)
         store_free(r->store);
     point_free(r->point);
@@ -252,13 +252,16 @@ static void on_memory(struct budget_need *need)
 
 static void ask_memory(struct restore *r)
 {
+    const struct err no_memory = {.code = ERR_NOMEM, .text = "restore"};
+
     r->need.tenant = (uint64_t)r->job->tenant_id;
     r->need.bytes = RESTORE_PIPE_BYTES;
     r->need.loop = r->job->engine->control;
     r->need.granted = on_memory;
-    r->asked = true;
     job_stage(r->job, "wait for memory");
-    budget_ask(r->job->engine->budget, &r->need);
+    r->asked = budget_ask(r->job->engine->budget, &r->need);
+    if (!r->asked)
+        restore_fail(r, &no_memory, EXIT_PEER_NONE);
 }
 
 /* --- the plan ------------------------------------------------------------ */

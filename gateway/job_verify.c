@@ -58,7 +58,7 @@ static void checking_free(struct checking *v)
     if (v->data)
         engine_data_give(v->data);
     if (v->granted)
-        budget_give(job->engine->budget, v->need.bytes);
+        budget_give(job->engine->budget, v->need.tenant, v->need.bytes);
     if (v->vault)
         vaults_drop(v->vault);
     job->state = NULL;
@@ -177,12 +177,15 @@ static void on_memory(struct budget_need *need)
 
 static void ask_memory(struct checking *v)
 {
+    const struct err no_memory = {.code = ERR_NOMEM, .text = "verify"};
+
     v->need.tenant = (uint64_t)v->job->tenant_id;
     v->need.bytes = VERIFY_PIPE_BYTES;
     v->need.loop = v->job->engine->control;
     v->need.granted = on_memory;
-    v->asked = true;
-    budget_ask(v->job->engine->budget, &v->need);
+    v->asked = budget_ask(v->job->engine->budget, &v->need);
+    if (!v->asked)
+        checking_fail(v, &no_memory, EXIT_PEER_NONE);
 }
 
 static enum err_code run_find(struct catalog_call *call, struct catalog *c,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Needs of one tenant form a list; the first of each list is a member of the
- * ring of tenants that wait. `turn` is where the ring is served next. A need
- * that does not fit is passed over once, if there is anybody else; when its
- * turn comes again the ring stands still until it fits.
+ * A tenant that holds something or waits has an account; those that wait form
+ * a list. Who is next is looked for in that list at each grant: it is as long
+ * as there are tenants with jobs at once.
  */
 #include "loop/budget.h"
 
@@ -11,13 +10,24 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#define BUCKETS 256u
+
 enum need_state { NEED_IDLE, NEED_WAITING, NEED_GRANTED };
+
+struct budget_account {
+    uint64_t tenant, held;
+    uint64_t since; /* stamp of when it began to wait or was last served */
+    struct budget_need *first, *last;      /* what waits, in order */
+    struct budget_account *next;           /* in the bucket */
+    struct budget_account *prev, *waiting; /* in the list of those that wait */
+};
 
 struct budget {
     uint64_t total;
     uv_mutex_t lock; /* guards what follows */
-    uint64_t used, peak;
-    struct budget_need *turn;
+    uint64_t used, peak, stamp;
+    struct budget_account *bucket[BUCKETS];
+    struct budget_account *first; /* of those that wait */
 };
 
 struct budget *budget_new(uint64_t bytes)
@@ -38,7 +48,7 @@ void budget_free(struct budget *b)
 {
     if (!b)
         return;
-    assert(b->used == 0 && !b->turn);
+    assert(b->used == 0 && !b->first);
     uv_mutex_destroy(&b->lock);
     free(b);
 }
@@ -68,121 +78,175 @@ uint64_t budget_peak(struct budget *b)
     return read_locked(b, &b->peak);
 }
 
-static bool take(struct budget *b, uint64_t bytes)
+/* --- accounts: all under the lock ---------------------------------------- */
+
+static struct budget_account **account_link(struct budget *b, uint64_t tenant)
+{
+    struct budget_account **link = &b->bucket[tenant % BUCKETS];
+
+    while (*link && (*link)->tenant != tenant)
+        link = &(*link)->next;
+    return link;
+}
+
+/* NULL: out of memory. */
+static struct budget_account *account_get(struct budget *b, uint64_t tenant)
+{
+    struct budget_account **link = account_link(b, tenant);
+
+    if (!*link) {
+        *link = calloc(1, sizeof(**link));
+        if (*link)
+            (*link)->tenant = tenant;
+    }
+    return *link;
+}
+
+static void account_drop_if_idle(struct budget *b, struct budget_account *a)
+{
+    if (a->held || a->first)
+        return;
+    *account_link(b, a->tenant) = a->next;
+    free(a);
+}
+
+uint64_t budget_held(struct budget *b, uint64_t tenant)
+{
+    const struct budget_account *a;
+    uint64_t held;
+
+    uv_mutex_lock(&b->lock);
+    a = *account_link(b, tenant);
+    held = a ? a->held : 0;
+    uv_mutex_unlock(&b->lock);
+    return held;
+}
+
+static bool take(struct budget *b, struct budget_account *a, uint64_t bytes)
 {
     if (bytes > b->total - b->used)
         return false;
     b->used += bytes;
+    a->held += bytes;
     if (b->used > b->peak)
         b->peak = b->used;
     return true;
 }
 
-bool budget_try(struct budget *b, uint64_t bytes)
+bool budget_try(struct budget *b, uint64_t tenant, uint64_t bytes,
+                uint64_t leave)
 {
-    bool taken;
+    struct budget_account *a;
+    bool taken = false;
 
     uv_mutex_lock(&b->lock);
-    taken = !b->turn && take(b, bytes);
+    if (!b->first && bytes <= b->total - b->used &&
+        leave <= b->total - b->used - bytes) {
+        a = account_get(b, tenant);
+        taken = a && take(b, a, bytes);
+    }
     uv_mutex_unlock(&b->lock);
     return taken;
 }
 
-/* The first need waiting for this tenant, or NULL. */
-static struct budget_need *find_first(struct budget *b, uint64_t tenant)
+/* --- who waits ----------------------------------------------------------- */
+
+static void enqueue(struct budget *b, struct budget_account *a,
+                    struct budget_need *need)
 {
-    struct budget_need *n = b->turn;
-
-    while (n && n->tenant != tenant) {
-        n = n->ring_next;
-        if (n == b->turn)
-            return NULL;
-    }
-    return n;
-}
-
-static void enqueue(struct budget *b, struct budget_need *need)
-{
-    struct budget_need *first = find_first(b, need->tenant);
-
+    need->account = a;
     need->next = NULL;
     need->passed = false;
-    if (first) {
-        first->last->next = need;
-        first->last = need;
+    if (a->first) {
+        a->last->next = need;
+        a->last = need;
         return;
     }
-    need->last = need;
-    if (!b->turn) {
-        need->ring_next = need->ring_prev = need;
-        b->turn = need;
-        return;
-    }
-    /* A new tenant's turn is the last of all. */
-    need->ring_next = b->turn;
-    need->ring_prev = b->turn->ring_prev;
-    need->ring_prev->ring_next = need;
-    b->turn->ring_prev = need;
+    a->first = a->last = need;
+    a->since = ++b->stamp;
+    a->prev = NULL;
+    a->waiting = b->first;
+    if (b->first)
+        b->first->prev = a;
+    b->first = a;
 }
 
-/* Take a tenant's first need out; its second, if any, gets the place. */
-static void dequeue_first(struct budget *b, struct budget_need *need)
-{
-    struct budget_need *heir = need->next;
-    bool alone = need->ring_next == need;
-
-    if (heir) {
-        heir->last = need->last;
-        heir->ring_next = alone ? heir : need->ring_next;
-        heir->ring_prev = alone ? heir : need->ring_prev;
-        heir->ring_next->ring_prev = heir;
-        heir->ring_prev->ring_next = heir;
-    } else if (!alone) {
-        need->ring_next->ring_prev = need->ring_prev;
-        need->ring_prev->ring_next = need->ring_next;
-    }
-    if (b->turn == need)
-        b->turn = heir ? heir : alone ? NULL : need->ring_next;
-}
-
+/* The account stays, also when it has become idle. */
 static void dequeue(struct budget *b, struct budget_need *need)
 {
-    struct budget_need *first = find_first(b, need->tenant);
+    struct budget_account *a = need->account;
+    struct budget_need **link = &a->first, *before = NULL;
 
-    if (first == need) {
-        dequeue_first(b, need);
+    while (*link != need) {
+        before = *link;
+        link = &before->next;
+    }
+    *link = need->next;
+    if (a->last == need)
+        a->last = before;
+    if (a->first)
         return;
-    }
-    for (struct budget_need *n = first; n; n = n->next) {
-        if (n->next == need) {
-            n->next = need->next;
-            if (first->last == need)
-                first->last = n;
-            return;
-        }
-    }
-    assert(false); /* not waiting in this budget */
+    if (a->prev)
+        a->prev->waiting = a->waiting;
+    else
+        b->first = a->waiting;
+    if (a->waiting)
+        a->waiting->prev = a->prev;
+}
+
+static bool is_before(const struct budget_account *a,
+                      const struct budget_account *other)
+{
+    return a->held != other->held ? a->held < other->held
+                                  : a->since < other->since;
+}
+
+/* Who is next among those that were not served since `stamp`. */
+static struct budget_account *find_next(struct budget *b,
+                                        const struct budget_account *but,
+                                        uint64_t stamp)
+{
+    struct budget_account *best = NULL;
+
+    for (struct budget_account *a = b->first; a; a = a->waiting)
+        if (a != but && a->since <= stamp &&
+            a->first->bytes <= b->total - b->used &&
+            (!best || is_before(a, best)))
+            best = a;
+    return best;
+}
+
+static void grant(struct budget *b, struct budget_account *a)
+{
+    struct budget_need *need = a->first;
+
+    take(b, a, need->bytes);
+    dequeue(b, need);
+    a->since = ++b->stamp;
+    need->state = NEED_GRANTED;
+    loop_send(need->loop, &need->mail);
 }
 
 static void serve(struct budget *b)
 {
-    while (b->turn) {
-        struct budget_need *need = b->turn;
-        struct budget_need *after = need->ring_next;
+    while (b->first) {
+        struct budget_account *head = b->first, *other;
+        uint64_t stamp = b->stamp;
 
-        if (take(b, need->bytes)) {
-            dequeue_first(b, need);
-            /* To the next tenant: not to a second need of the same one. */
-            if (after != need)
-                b->turn = after;
-            need->state = NEED_GRANTED;
-            loop_send(need->loop, &need->mail);
-        } else if (!need->passed && after != need) {
-            need->passed = true;
-            b->turn = after;
-        } else {
-            return;
+        for (struct budget_account *a = head->waiting; a; a = a->waiting)
+            if (is_before(a, head))
+                head = a;
+        if (head->first->bytes <= b->total - b->used) {
+            grant(b, head);
+            continue;
         }
+        /* It does not fit: the others pass it once, if there are any. */
+        if (!head->first->passed && b->first->waiting) {
+            head->first->passed = true;
+            while ((other = find_next(b, head, stamp)))
+                grant(b, other);
+        }
+        return;
     }
 }
 
@@ -195,16 +259,22 @@ static void on_granted(struct mail *mail)
     need->granted(need);
 }
 
-void budget_ask(struct budget *b, struct budget_need *need)
+bool budget_ask(struct budget *b, struct budget_need *need)
 {
+    struct budget_account *a;
+
     assert(need->bytes <= b->total && need->loop && need->granted);
     uv_mutex_lock(&b->lock);
     assert(need->state != NEED_WAITING);
-    need->state = NEED_WAITING;
-    need->mail.deliver = on_granted;
-    enqueue(b, need);
-    serve(b);
+    a = account_get(b, need->tenant);
+    if (a) {
+        need->state = NEED_WAITING;
+        need->mail.deliver = on_granted;
+        enqueue(b, a, need);
+        serve(b);
+    }
     uv_mutex_unlock(&b->lock);
+    return a;
 }
 
 bool budget_withdraw(struct budget *b, struct budget_need *need)
@@ -215,18 +285,26 @@ bool budget_withdraw(struct budget *b, struct budget_need *need)
     withdrawn = need->state != NEED_GRANTED;
     if (need->state == NEED_WAITING) {
         dequeue(b, need);
+        account_drop_if_idle(b, need->account);
         need->state = NEED_IDLE;
-        serve(b); /* it may have held up the ring */
+        serve(b); /* it may have held up the others */
     }
     uv_mutex_unlock(&b->lock);
     return withdrawn;
 }
 
-void budget_give(struct budget *b, uint64_t bytes)
+void budget_give(struct budget *b, uint64_t tenant, uint64_t bytes)
 {
+    struct budget_account *a;
+
     uv_mutex_lock(&b->lock);
-    assert(bytes <= b->used);
-    b->used -= bytes;
-    serve(b);
+    a = *account_link(b, tenant);
+    assert(bytes == 0 || (a && bytes <= a->held));
+    if (a) {
+        b->used -= bytes;
+        a->held -= bytes;
+        account_drop_if_idle(b, a);
+        serve(b);
+    }
     uv_mutex_unlock(&b->lock);
 }

@@ -9,7 +9,8 @@
  * A session lives on one data loop and is used from that loop's thread only.
  * Memory: the caller has SESSION_FLOOR_BYTES reserved in the budget before
  * session_start() and gives them back after done(); whatever goes beyond it the
- * session takes from the budget itself, up to the ceiling, and gives back.
+ * session takes from the budget itself, up to the ceiling, and gives back. It
+ * leaves room for the floor of one more session.
  * With the floor alone it works stop and wait.
  *
  * Back-pressure: session_write(), _zero() and _unchanged() take all they are
@@ -119,6 +120,7 @@ struct session_opts {
     struct slab_room *chunk_room; /* of SESSION_CHUNK_SLAB, of this loop */
     struct slab_room *part_room;  /* of SESSION_PART_SLAB */
     struct budget *budget;
+    uint64_t tenant; /* whose the floor is, and what is taken beyond it */
     uint64_t ceiling_bytes; /* SESSION_FLOOR_BYTES to SESSION_CEILING_BYTES */
     const struct clock *clock;
     struct session_events events; /* done must be set */

@@ -29,6 +29,12 @@ static unsigned at_least(unsigned n, unsigned floor)
     return n > floor ? n : floor;
 }
 
+bool session_feed_reserve(struct session *s, uint64_t bytes)
+{
+    return budget_try(s->opts.budget, s->opts.tenant, bytes,
+                      SESSION_FLOOR_BYTES);
+}
+
 /* Beyond the floor a slab's memory comes from the budget. */
 static struct slab *take(struct session *s, unsigned *held, unsigned floor)
 {
@@ -38,12 +44,12 @@ static struct slab *take(struct session *s, unsigned *held, unsigned floor)
     struct slab *slab;
 
     if (extra && (reserved >= s->slabs_max ||
-                  !budget_try(s->opts.budget, SESSION_CHUNK_SLAB)))
+                  !session_feed_reserve(s, SESSION_CHUNK_SLAB)))
         return NULL;
     slab = slab_take(s->opts.chunk_room);
     if (!slab) {
         if (extra)
-            budget_give(s->opts.budget, SESSION_CHUNK_SLAB);
+            budget_give(s->opts.budget, s->opts.tenant, SESSION_CHUNK_SLAB);
         session_fail_at(s, ERR_NOMEM, "chunk buffers");
         return NULL;
     }
@@ -60,7 +66,7 @@ static void give(struct session *s, struct slab **slab, unsigned *held,
     slab_give(*slab);
     *slab = NULL;
     if (--*held >= floor)
-        budget_give(s->opts.budget, SESSION_CHUNK_SLAB);
+        budget_give(s->opts.budget, s->opts.tenant, SESSION_CHUNK_SLAB);
 }
 
 static struct slab *take_raw(struct session *s)

@@ -376,6 +376,8 @@ struct slab *session_feed_packed(struct session *s);
 void session_feed_give_raw(struct session *s, struct slab **slab);
 void session_feed_give_packed(struct session *s, struct slab **slab);
 /* Nothing is on its way between the caller and its place in a pack. */
+/* Bytes beyond the floor, from the budget; give them back there. */
+bool session_feed_reserve(struct session *s, uint64_t bytes);
 bool session_feed_idle(const struct session *s);
 void session_feed_note_peak(struct session *s);
 void session_feed_go(struct session *s); /* drained()? */

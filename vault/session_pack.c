@@ -29,12 +29,12 @@ static struct slab *take_slab(struct session *s, bool *extra)
 
     *extra = s->floor_part_out;
     if (*extra && (s->parts_held >= s->parts_max ||
-                   !budget_try(s->opts.budget, STORE_PART_BYTES)))
+                   !session_feed_reserve(s, STORE_PART_BYTES)))
         return NULL;
     slab = slab_take(s->opts.part_room);
     if (!slab) {
         if (*extra)
-            budget_give(s->opts.budget, STORE_PART_BYTES);
+            budget_give(s->opts.budget, s->opts.tenant, STORE_PART_BYTES);
         session_fail_at(s, ERR_NOMEM, "part buffers");
         return NULL;
     }
@@ -55,7 +55,7 @@ static void give_slab(struct session_part *part)
     part->slab = NULL;
     s->parts_held--;
     if (part->extra)
-        budget_give(s->opts.budget, STORE_PART_BYTES);
+        budget_give(s->opts.budget, s->opts.tenant, STORE_PART_BYTES);
     else
         s->floor_part_out = false;
 }

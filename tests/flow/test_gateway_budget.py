@@ -35,20 +35,24 @@ def reset_peak(pid):
 
 
 class World:
-    """Two tenants, each with a vault in a store of its own; `stuck` is acme's,
-    all others are bobco's."""
+    """Two tenants, each with a vault in a store of its own; `stuck` (or
+    several of that name with a number) is acme's, all others are bobco's."""
 
-    def __init__(self, others, **settings):
-        disk = {"size": 40 * MIB, "fill": "random"}
+    def __init__(self, others, stuck=1, size=40 * MIB, snapshots_per_sr="32",
+                 **settings):
+        disk = {"size": size, "fill": "random"}
+        self.stuck = ["stuck"] if stuck == 1 else \
+            ["stuck%02d" % i for i in range(stuck)]
         self.others = ["vm%02d" % i for i in range(others)]
         self.open = []
         self.bad = self.enter(cephlib.Sink())
         self.good = self.enter(cephlib.Sink())
         self.sim = self.enter(simlib.Sim(gwcase.two_pools(
-            gwcase.vm("stuck", disk), *(
+            *(gwcase.vm(n, disk) for n in self.stuck), *(
                 gwcase.vm(n, disk, tags=["bobco"]) for n in self.others))))
         gw = self.gw = self.enter(gwlib.Gateway(
-            build=BUILD, memory="96 MiB", snapshots_per_sr="32", **settings))
+            build=BUILD, memory="96 MiB", snapshots_per_sr=snapshots_per_sr,
+            **settings))
         self.options, self.keys = {}, {}
         gw.add_pool(self.sim, "paris")
         for tenant, sink in (("acme", self.bad), ("bobco", self.good)):
@@ -149,6 +153,48 @@ def one_store_stalls():
                     gwcase.left_behind(w.gw, w.sim), [])
 
 
+def many_jobs_wait_for_a_stalled_store():
+    """Eight jobs of each tenant at once, and acme's store says nothing: acme
+    does not get all the memory, and keeps what it has."""
+    with World(8, stuck=8, size=20 * MIB, snapshots_per_sr="16",
+               store_retry="20 min", store_request="10 min") as w:
+        gw = w.gw
+        reset_peak(gw.pid)
+        w.bad.process.send_signal(signal.SIGSTOP)
+        mixed = [vm for pair in zip(w.stuck, w.others) for vm in pair]
+        jobs = gw.json("backup", "--no-wait", *mixed)
+        of = {j["vm"]["name"]: j["id"] for j in gw.json("job", "list")}
+        checks.same("16 jobs are under way", (len(jobs["jobs"]), len(of)),
+                    (16, 16))
+
+        def states(vms):
+            return [gw.json("job", "show", of[vm])["state"] for vm in vms]
+        end = time.monotonic() + 120
+        while time.monotonic() < end and \
+                set(states(w.others)) != {"succeeded"}:
+            time.sleep(0.2)
+        checks.same("all 8 of bobco finish while acme's store stalls",
+                    states(w.others), ["succeeded"] * 8)
+        left, used = states(w.stuck), w.used()
+        checks.check("acme's wait, neither failed nor done, and have most of "
+                     "the memory now", set(left) <= {"running", "queued"} and
+                     2 * FLOOR <= used <= MEMORY, "%s, %d" % (left, used))
+        w.bad.process.send_signal(signal.SIGCONT)
+        end = time.monotonic() + 120
+        while time.monotonic() < end and \
+                set(states(w.stuck)) != {"succeeded"}:
+            time.sleep(0.2)
+        checks.same("when its store goes on, so does acme",
+                    states(w.stuck), ["succeeded"] * 8)
+        totals, peak = gw.json("status"), gw.memory_peak()
+        checks.check("all memory was given back, and never more was granted",
+                     totals["memory_used"] == 0 and
+                     totals["memory_peak"] <= MEMORY, totals)
+        checks.check("resident memory stays below memory + 96 MiB (%.0f MiB)"
+                     % (peak / MIB),
+                     has_sanitizers() or peak <= MEMORY + BESIDE, peak)
+
+
 def one_store_never_comes_back():
     with World(3, store_request="2 s", store_retry="4 s") as w:
         stuck = w.stall()
@@ -172,6 +218,7 @@ def one_store_never_comes_back():
                      not uploads.get("Uploads"), "%s %s" % (err, uploads))
 
 
-for test in (one_store_stalls, one_store_never_comes_back):
+for test in (one_store_stalls, many_jobs_wait_for_a_stalled_store,
+             one_store_never_comes_back):
     checks.run(test.__name__, test)
 checks.finish()

@@ -233,11 +233,11 @@ static void back_up(struct tool *t, char *what)
         t->bytes[t->disks] = (uint64_t)st.st_size;
     }
     t->at = 0;
-    if (!budget_try(t->budget, SESSION_FLOOR_BYTES))
+    if (!budget_try(t->budget, 0, SESSION_FLOOR_BYTES, 0))
         abort();
     need(session_start(&opts, &t->session, &err), "session", &err);
     loop_run(t->loop);
-    budget_give(t->budget, SESSION_FLOOR_BYTES);
+    budget_give(t->budget, 0, SESSION_FLOOR_BYTES);
     for (unsigned i = 0; i < t->disks; i++)
         close(t->fd[i]);
 }

@@ -336,7 +336,7 @@ static void on_done(void *ctx, const struct err *err,
     b->result = *result;
     b->session = NULL;
     b->rig->running--;
-    budget_give(b->rig->budget, SESSION_FLOOR_BYTES);
+    budget_give(b->rig->budget, 0, SESSION_FLOOR_BYTES);
 }
 
 void rig_start(struct rig *r, struct rig_backup *b)
@@ -372,7 +372,12 @@ void rig_start(struct rig *r, struct rig_backup *b)
     struct err err = {0};
 
     b->rig = r;
-    assert_true(budget_try(r->budget, SESSION_FLOOR_BYTES));
+    if (!budget_try(r->budget, 0, SESSION_FLOOR_BYTES, 0)) {
+        assert_true(b->may_lack_memory);
+        b->done++;
+        err_set(&b->err, ERR_NOMEM, 0, "budget");
+        return;
+    }
     r->running++;
     if (session_start(&opts, &b->session, &err) != ERR_OK) {
         if (!b->may_lack_memory)

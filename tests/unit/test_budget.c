@@ -54,7 +54,22 @@ static void ask(struct asker *a, char name, uint64_t tenant, uint64_t bytes)
     a->need.bytes = bytes;
     a->need.loop = loop;
     a->need.granted = on_granted;
-    budget_ask(budget, &a->need);
+    assert_true(budget_ask(budget, &a->need));
+}
+
+static void give(uint64_t tenant, uint64_t bytes)
+{
+    budget_give(budget, tenant, bytes);
+}
+
+/* Whoever has some. */
+static void give_any(uint64_t bytes)
+{
+    uint64_t tenant = 0;
+
+    while (budget_held(budget, tenant) < bytes)
+        tenant++;
+    give(tenant, bytes);
 }
 
 static const char *heard(void)
@@ -73,7 +88,7 @@ static void a_grant_comes_later_even_when_there_is_room(void **state)
     assert_int_equal(a.granted, 0);
     assert_int_equal(budget_used(budget), 100);
     assert_string_equal(heard(), "a");
-    budget_give(budget, 100);
+    give(1, 100);
     assert_int_equal(budget_used(budget), 0);
     assert_int_equal(budget_peak(budget), 100);
     assert_int_equal(budget_total(budget), 100);
@@ -84,18 +99,18 @@ static void a_need_is_granted_whole_or_waits(void **state)
     struct asker a = {0};
 
     (void)state;
-    assert_true(budget_try(budget, 60));
-    assert_false(budget_try(budget, 41));
-    assert_false(budget_try(budget, 101));
-    assert_false(budget_try(budget, UINT64_MAX));
+    assert_true(budget_try(budget, 9, 60, 0));
+    assert_false(budget_try(budget, 9, 41, 0));
+    assert_false(budget_try(budget, 9, 101, 0));
+    assert_false(budget_try(budget, 9, UINT64_MAX, 0));
     assert_int_equal(budget_used(budget), 60);
     ask(&a, 'a', 1, 41);
     assert_string_equal(heard(), "");
     assert_int_equal(budget_used(budget), 60); /* no part of it is held */
-    budget_give(budget, 1);
+    give(9, 1);
     assert_string_equal(heard(), "a");
-    budget_give(budget, 59);
-    budget_give(budget, 41);
+    give(9, 59);
+    give(1, 41);
 }
 
 static void nobody_takes_what_another_waits_for(void **state)
@@ -103,13 +118,14 @@ static void nobody_takes_what_another_waits_for(void **state)
     struct asker a = {0};
 
     (void)state;
-    assert_true(budget_try(budget, 50));
+    assert_true(budget_try(budget, 9, 50, 0));
     ask(&a, 'a', 1, 80);
-    assert_false(budget_try(budget, 10));
-    budget_give(budget, 50);
+    assert_false(budget_try(budget, 9, 10, 0));
+    give(9, 50);
     assert_string_equal(heard(), "a");
-    assert_true(budget_try(budget, 10));
-    budget_give(budget, 90);
+    assert_true(budget_try(budget, 9, 10, 0));
+    give(9, 10);
+    give(1, 80);
 }
 
 static void tenants_are_served_in_turn(void **state)
@@ -117,7 +133,7 @@ static void tenants_are_served_in_turn(void **state)
     struct asker a[3] = {0}, b[3] = {0}, c[1] = {0};
 
     (void)state;
-    assert_true(budget_try(budget, 100));
+    assert_true(budget_try(budget, 9, 100, 0));
     for (int i = 0; i < 3; i++)
         ask(&a[i], (char)('1' + i), 1, 50);
     for (int i = 0; i < 3; i++)
@@ -125,12 +141,82 @@ static void tenants_are_served_in_turn(void **state)
     ask(&c[0], 'C', 3, 50);
     assert_string_equal(heard(), "");
     for (int i = 0; i < 7; i++) {
-        budget_give(budget, 50);
+        static const uint64_t who[] = {9, 9, 1, 2, 3, 1, 2};
+
+        give(who[i], 50);
         heard();
     }
     /* In order within each; each tenant one per turn. */
     assert_string_equal(story, "1xC2y3z");
-    budget_give(budget, 100);
+    give(1, 50);
+    give(2, 50);
+}
+
+/* Tenant 1 gives nothing back: its store stalls. Five fit at once. */
+static void a_tenant_that_keeps_its_share_gets_no_more_of_others(void **state)
+{
+    struct asker a[8] = {0}, b[8] = {0};
+    unsigned of_b;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        ask(&a[i], 'A', 1, 20);
+        ask(&b[i], 'B', 2, 20);
+    }
+    for (of_b = 0; of_b < 8; of_b++) {
+        heard();
+        assert_true(of_b == 7 || budget_held(budget, 1) == 60);
+        assert_true(budget_held(budget, 2) >= 20);
+        give(2, 20);
+    }
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(b[i].granted, 1);
+    assert_int_equal(strlen(heard()), 8 + 5); /* what B left it has now */
+    for (int i = 0; i < 5; i++)
+        give(1, 20);
+    heard();
+    for (int i = 0; i < 3; i++)
+        give(1, 20);
+}
+
+static void what_a_tenant_took_at_once_counts_too(void **state)
+{
+    struct asker a = {0}, b = {0}, c = {0};
+
+    (void)state;
+    assert_true(budget_try(budget, 1, 30, 0));
+    assert_true(budget_try(budget, 2, 20, 0));
+    assert_true(budget_try(budget, 9, 50, 0));
+    ask(&a, 'a', 1, 10);
+    ask(&b, 'b', 2, 10);
+    ask(&c, 'c', 3, 10);
+    give(9, 10);
+    assert_string_equal(heard(), "c");
+    give(9, 10);
+    assert_string_equal(heard(), "cb");
+    give(1, 20); /* now it holds less than tenant 2 */
+    assert_string_equal(heard(), "cba");
+    assert_int_equal(budget_held(budget, 1), 20);
+    assert_int_equal(budget_held(budget, 2), 30);
+    assert_int_equal(budget_held(budget, 3), 10);
+    assert_int_equal(budget_held(budget, 4), 0);
+    give(9, 30);
+    give(1, 20);
+    give(2, 30);
+    give(3, 10);
+}
+
+static void what_is_taken_at_once_leaves_what_it_is_told_to(void **state)
+{
+    (void)state;
+    assert_true(budget_try(budget, 1, 50, 20));
+    assert_false(budget_try(budget, 1, 31, 20));
+    assert_false(budget_try(budget, 1, 1, UINT64_MAX));
+    assert_true(budget_try(budget, 1, 30, 20));
+    assert_false(budget_try(budget, 1, 1, 20));
+    assert_true(budget_try(budget, 2, 20, 0));
+    give(1, 80);
+    give(2, 20);
 }
 
 static void small_needs_pass_a_large_one_for_one_turn_only(void **state)
@@ -138,7 +224,7 @@ static void small_needs_pass_a_large_one_for_one_turn_only(void **state)
     struct asker large = {0}, small[4] = {0}, late = {0};
 
     (void)state;
-    assert_true(budget_try(budget, 60));
+    assert_true(budget_try(budget, 9, 60, 0));
     ask(&large, 'L', 1, 90);
     /* There is room for these; one turn over all tenants passes L by. */
     ask(&small[0], 'a', 2, 10);
@@ -146,20 +232,20 @@ static void small_needs_pass_a_large_one_for_one_turn_only(void **state)
     ask(&small[1], 'b', 2, 10); /* that turn is over */
     ask(&small[2], 'c', 3, 10);
     assert_string_equal(heard(), "a");
-    budget_give(budget, 10);
+    give(2, 10);
     ask(&late, 'd', 4, 10);
     assert_string_equal(heard(), "a");
-    budget_give(budget, 60);
+    give(9, 60);
     assert_string_equal(heard(), "aLb");
-    budget_give(budget, 90);
+    give(1, 90);
     assert_string_equal(heard(), "aLbcd");
-    budget_give(budget, 30);
+    for (uint64_t tenant = 2; tenant <= 4; tenant++)
+        give(tenant, 10);
 }
 
 static void a_large_need_is_served_under_a_flood_of_small_ones(void **state)
 {
     struct asker large = {0}, small[40] = {0};
-    unsigned held = 0;
 
     (void)state;
     for (int i = 0; i < 10; i++)
@@ -169,16 +255,15 @@ static void a_large_need_is_served_under_a_flood_of_small_ones(void **state)
         ask(&small[i], 's', (uint64_t)(2 + i % 5), 10);
     for (int i = 0; i < 10 + 5 + 1 && !large.granted; i++) {
         heard();
-        held = (unsigned)(budget_used(budget) / 10);
-        if (!large.granted && held)
-            budget_give(budget, 10);
+        if (!large.granted)
+            give_any(10);
     }
     assert_int_equal(large.granted, 1);
-    budget_give(budget, 100);
+    give(1, 100);
     while (strlen(heard()) < 41)
-        budget_give(budget, 10);
+        give_any(10);
     while (budget_used(budget))
-        budget_give(budget, 10);
+        give_any(10);
     for (int i = 0; i < 40; i++)
         assert_int_equal(small[i].granted, 1);
 }
@@ -188,7 +273,7 @@ static void who_withdraws_in_time_gets_nothing(void **state)
     struct asker a[4] = {0}, never = {0};
 
     (void)state;
-    assert_true(budget_try(budget, 100));
+    assert_true(budget_try(budget, 9, 100, 0));
     for (int i = 0; i < 4; i++)
         ask(&a[i], (char)('a' + i), 7, 50);
     assert_true(budget_withdraw(budget, &a[1].need)); /* from the middle */
@@ -196,12 +281,12 @@ static void who_withdraws_in_time_gets_nothing(void **state)
     assert_true(budget_withdraw(budget, &a[0].need)); /* twice */
     assert_true(budget_withdraw(budget, &a[3].need)); /* the last */
     assert_true(budget_withdraw(budget, &never.need));
-    budget_give(budget, 100);
+    give(9, 100);
     assert_string_equal(heard(), "c");
     assert_int_equal(budget_used(budget), 50);
     ask(&a[0], 'A', 7, 50); /* may ask again */
     assert_string_equal(heard(), "cA");
-    budget_give(budget, 100);
+    give(7, 100);
 }
 
 static void who_withdraws_too_late_must_give_back(void **state)
@@ -214,7 +299,7 @@ static void who_withdraws_too_late_must_give_back(void **state)
     assert_int_equal(budget_used(budget), 50);
     assert_string_equal(heard(), "a");
     assert_false(budget_withdraw(budget, &a.need)); /* was called */
-    budget_give(budget, 50);
+    give(1, 50);
 }
 
 static void withdrawing_what_held_up_the_others_lets_them_go(void **state)
@@ -222,14 +307,15 @@ static void withdrawing_what_held_up_the_others_lets_them_go(void **state)
     struct asker large = {0}, small[2] = {0};
 
     (void)state;
-    assert_true(budget_try(budget, 50));
+    assert_true(budget_try(budget, 9, 50, 0));
     ask(&large, 'L', 1, 100);
     ask(&small[0], 'a', 2, 10);
     ask(&small[1], 'b', 2, 10);
     assert_string_equal(heard(), "a");
     assert_true(budget_withdraw(budget, &large.need));
     assert_string_equal(heard(), "ab");
-    budget_give(budget, 70);
+    give(9, 50);
+    give(2, 20);
 }
 
 /* Askers on several loops at once; each holds its grant for a turn. */
@@ -261,7 +347,8 @@ static void on_kick(struct mail *mail)
     }
     r->seed = r->seed * UINT64_C(6364136223846793005) + 1442695040888963407;
     r->need.bytes = 1 + (r->seed >> 40) % 90;
-    budget_ask(budget, &r->need);
+    if (!budget_ask(budget, &r->need))
+        fail_msg("out of memory");
     if ((r->seed >> 20) % 4 == 0 && budget_withdraw(budget, &r->need))
         loop_send(r->need.loop, &r->kick);
 }
@@ -281,7 +368,7 @@ static void on_give(struct mail *mail)
         (struct runner *)((char *)mail - offsetof(struct runner, give));
 
     atomic_fetch_sub(&held, r->need.bytes);
-    budget_give(budget, r->need.bytes);
+    give(r->need.tenant, r->need.bytes);
     loop_send(r->need.loop, &r->kick);
 }
 
@@ -324,6 +411,9 @@ int main(void)
         BUDGET_TEST(a_need_is_granted_whole_or_waits),
         BUDGET_TEST(nobody_takes_what_another_waits_for),
         BUDGET_TEST(tenants_are_served_in_turn),
+        BUDGET_TEST(a_tenant_that_keeps_its_share_gets_no_more_of_others),
+        BUDGET_TEST(what_a_tenant_took_at_once_counts_too),
+        BUDGET_TEST(what_is_taken_at_once_leaves_what_it_is_told_to),
         BUDGET_TEST(small_needs_pass_a_large_one_for_one_turn_only),
         BUDGET_TEST(a_large_need_is_served_under_a_flood_of_small_ones),
         BUDGET_TEST(who_withdraws_in_time_gets_nothing),

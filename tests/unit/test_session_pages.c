@@ -216,7 +216,7 @@ static void inc_done(void *ctx, const struct err *err,
     i->as.err = *err;
     i->as.result = *result;
     i->rig->running--;
-    budget_give(i->rig->budget, SESSION_FLOOR_BYTES);
+    budget_give(i->rig->budget, 0, SESSION_FLOOR_BYTES);
 }
 
 static void incremental(struct inc *i, uint64_t ceiling)
@@ -245,7 +245,7 @@ static void incremental(struct inc *i, uint64_t ceiling)
     i->rig = &rig;
     i->as.disks = 1;
     i->as.disk[0] = (struct rig_disk){{.bytes = i->bytes}, i->now};
-    assert_true(budget_try(rig.budget, SESSION_FLOOR_BYTES));
+    assert_true(budget_try(rig.budget, 0, SESSION_FLOOR_BYTES, 0));
     assert_int_equal(session_start(&opts, &i->session, &err), ERR_OK);
     rig.running++;
     rig_run(&rig);
