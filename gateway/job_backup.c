@@ -55,6 +55,8 @@ static void on_pipe_ready(void *ctx)
     const struct xenapi_export_opts o = {
         .ref = b->snapshot,
         .label = label,
+        .gateway = b->job->engine->gateway,
+        .job = b->job->id,
         .ready = on_ticket,
         .done = on_export_done,
         .ctx = b,

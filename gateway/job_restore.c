@@ -207,6 +207,8 @@ static void on_noted(void *ctx, const struct err *err, int64_t row)
     const struct xenapi_import_opts o = {
         .sr_uuid = r->plan.sr ? r->plan.sr->uuid : NULL,
         .label = label,
+        .gateway = r->job->engine->gateway,
+        .job = r->job->id,
         .restore = r->plan.keep_uuid,
         .ready = on_ticket,
         .done = on_imported,

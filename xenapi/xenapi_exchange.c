@@ -41,6 +41,22 @@ static struct xenapi_exchange *of(struct xenapi_flow *f)
                                       offsetof(struct xenapi_exchange, flow));
 }
 
+/* The result of an import's task is a set of refs: of the VM, since a full
+ * export carries no snapshots. */
+static void tell(struct xenapi_exchange *x)
+{
+    const char *ref = xmlrpc_text(xmlrpc_at(x->result, 0), "");
+
+    if (x->opts.exported) {
+        x->opts.exported(x->opts.ctx, &x->err);
+        return;
+    }
+    if (x->err.code == ERR_OK && xenapi_call_is_null(ref))
+        err_set(&x->err, ERR_PROTOCOL, 0,
+                "the import succeeded, but the pool names no VM");
+    x->opts.imported(x->opts.ctx, &x->err, x->err.code ? NULL : ref);
+}
+
 static void finish(struct xenapi_exchange *x)
 {
     bool pending = x->task != NULL;
@@ -52,7 +68,7 @@ static void finish(struct xenapi_exchange *x)
     else
         xenapi_task_discard(x->flow.session, x->ref, false);
     xenapi_flow_fini(&x->flow);
-    x->opts.done(x->opts.ctx, &x->err, x->err.code ? NULL : x->result);
+    tell(x);
     xmlrpc_free(x->result);
     free(x->query);
     free(x);
@@ -242,6 +258,7 @@ enum err_code xenapi_exchange_start(struct xenapi_session *s,
                                     struct err *err)
 {
     struct xenapi_exchange *x = calloc(1, sizeof(*x));
+    char mark[XENAPI_TASK_MARK];
 
     if (x)
         x->query = strdup(opts->query);
@@ -255,9 +272,13 @@ enum err_code xenapi_exchange_start(struct xenapi_session *s,
     }
     x->opts = *opts;
     x->opts.label = x->opts.query = NULL; /* the caller's */
+    x->opts.gateway = x->opts.job = NULL;
+    mark[0] = 0;
+    if (opts->gateway && opts->job)
+        xenapi_task_mark(mark, opts->gateway, opts->job);
     xenapi_flow_init(&x->flow, s, on_stop);
     xenapi_flow_call(&x->flow, "task.create",
-                     xenapi_call_params("ss", opts->label, ""), on_created);
+                     xenapi_call_params("ss", opts->label, mark), on_created);
     *out = x;
     return ERR_OK;
 }

@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "base/xmlrpc.h"
 #include "xenapi/xenapi_session.h"
 #include "xenapi/xenapi_ticket.h"
 
@@ -20,15 +19,16 @@ struct xenapi_exchange;
 
 struct xenapi_exchange_opts {
     const char *label;
+    const char *gateway, *job; /* for the task's mark; NULL: unmarked */
     const char *handler; /* "/export/"; a literal */
     const char *query;   /* "ref=...", encoded */
     bool upload;
     uint64_t verdict_ms; /* from the stream's end to the task's */
     void (*ready)(void *ctx, struct xenapi_ticket *ticket);
-    void (*progress)(void *ctx, double fraction);
-    /* result: the task's, borrowed; NULL on failure. */
-    void (*done)(void *ctx, const struct err *err,
-                 const struct xmlrpc *result);
+    void (*progress)(void *ctx, double fraction); /* NULL: unused */
+    /* One of the two. vm_ref: what the task made; NULL on failure. */
+    void (*exported)(void *ctx, const struct err *err);
+    void (*imported)(void *ctx, const struct err *err, const char *vm_ref);
     void *ctx;
 };
 

@@ -1,59 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xenapi/xenapi_export.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_exchange.h"
 #include "xenapi/xenapi_inner.h"
 
-struct xenapi_export {
-    struct xenapi_exchange *exchange;
-    void (*ready)(void *ctx, struct xenapi_ticket *ticket);
-    void (*progress)(void *ctx, double fraction);
-    void (*done)(void *ctx, const struct err *err);
-    void *ctx;
-};
-
-static void on_ready(void *ctx, struct xenapi_ticket *ticket)
+/* An export is an exchange and nothing more; only its name is another, so that no
+ * import is taken for one. */
+static struct xenapi_exchange *of(struct xenapi_export *x)
 {
-    struct xenapi_export *x = ctx;
-
-    x->ready(x->ctx, ticket);
-}
-
-static void on_progress(void *ctx, double fraction)
-{
-    struct xenapi_export *x = ctx;
-
-    if (x->progress)
-        x->progress(x->ctx, fraction);
-}
-
-static void on_done(void *ctx, const struct err *err,
-                    const struct xmlrpc *result)
-{
-    struct xenapi_export *x = ctx;
-
-    x->done(x->ctx, err);
-    free(x);
+    return (struct xenapi_exchange *)x;
 }
 
 enum err_code xenapi_export_start(struct xenapi_session *s,
                                   const struct xenapi_export_opts *opts,
                                   struct xenapi_export **out, struct err *err)
 {
-    struct xenapi_export *x;
+    struct xenapi_exchange *x = NULL;
     char query[XENAPI_REF_MAX * 3 + 40] = "ref=";
     struct xenapi_exchange_opts o = {
         .label = opts->label,
+        .gateway = opts->gateway,
+        .job = opts->job,
         .handler = "/export/",
         .query = query,
         .verdict_ms = xenapi_session_timing(s)->verdict,
-        .ready = on_ready,
-        .progress = on_progress,
-        .done = on_done,
+        .ready = opts->ready,
+        .progress = opts->progress,
+        .exported = opts->done,
+        .ctx = opts->ctx,
     };
     enum err_code rc;
 
@@ -63,28 +40,18 @@ enum err_code xenapi_export_start(struct xenapi_session *s,
                        opts->label);
     if (opts->zstd)
         memcpy(query + strlen(query), "&use_compression=zstd", 22);
-    x = calloc(1, sizeof(*x));
-    if (!x)
-        return err_set(err, ERR_NOMEM, 0, "%s", opts->label);
-    x->ready = opts->ready;
-    x->progress = opts->progress;
-    x->done = opts->done;
-    x->ctx = opts->ctx;
-    o.ctx = x;
-    rc = xenapi_exchange_start(s, &o, &x->exchange, err);
-    if (rc != ERR_OK)
-        free(x);
-    else
-        *out = x;
+    rc = xenapi_exchange_start(s, &o, &x, err);
+    if (rc == ERR_OK)
+        *out = (struct xenapi_export *)x;
     return rc;
 }
 
 void xenapi_export_streamed(struct xenapi_export *x, const struct err *stream)
 {
-    xenapi_exchange_streamed(x->exchange, stream);
+    xenapi_exchange_streamed(of(x), stream);
 }
 
 void xenapi_export_cancel(struct xenapi_export *x)
 {
-    xenapi_exchange_cancel(x->exchange);
+    xenapi_exchange_cancel(of(x));
 }

@@ -23,6 +23,7 @@ struct xenapi_export;
 struct xenapi_export_opts {
     const char *ref;   /* of a halted VM or a snapshot */
     const char *label; /* of the task: "cairn backup of web" */
+    const char *gateway, *job; /* for xenapi_task_sweep(); NULL: unmarked */
     bool zstd;         /* compressed by the pool; old hosts may not do it */
     /* Run a transfer with this (hold it to keep it), then report its end with
      * xenapi_export_streamed(). Once. */

@@ -1,50 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xenapi/xenapi_import.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_exchange.h"
 #include "xenapi/xenapi_inner.h"
 
-struct xenapi_import {
-    struct xenapi_exchange *exchange;
-    void (*ready)(void *ctx, struct xenapi_ticket *ticket);
-    void (*progress)(void *ctx, double fraction);
-    void (*done)(void *ctx, const struct err *err, const char *vm_ref);
-    void *ctx;
-};
-
-static void on_ready(void *ctx, struct xenapi_ticket *ticket)
+/* An import is an exchange and nothing more; only its name is another, so that no
+ * export is taken for one. */
+static struct xenapi_exchange *of(struct xenapi_import *x)
 {
-    struct xenapi_import *x = ctx;
-
-    x->ready(x->ctx, ticket);
-}
-
-static void on_progress(void *ctx, double fraction)
-{
-    struct xenapi_import *x = ctx;
-
-    if (x->progress)
-        x->progress(x->ctx, fraction);
-}
-
-/* The task's result is a set of refs: of the VM, since a full export carries no
- * snapshots. */
-static void on_done(void *ctx, const struct err *err,
-                    const struct xmlrpc *result)
-{
-    struct xenapi_import *x = ctx;
-    const char *ref = xmlrpc_text(xmlrpc_at(result, 0), "");
-    struct err why = *err;
-
-    if (why.code == ERR_OK && xenapi_call_is_null(ref))
-        err_set(&why, ERR_PROTOCOL, 0,
-                "the import succeeded, but the pool names no VM");
-    x->done(x->ctx, &why, why.code ? NULL : ref);
-    free(x);
+    return (struct xenapi_exchange *)x;
 }
 
 static bool write_query(char *out, size_t size,
@@ -67,17 +34,20 @@ enum err_code xenapi_import_start(struct xenapi_session *s,
                                   const struct xenapi_import_opts *opts,
                                   struct xenapi_import **out, struct err *err)
 {
-    struct xenapi_import *x;
+    struct xenapi_exchange *x = NULL;
     char query[300] = "sr_uuid=";
     struct xenapi_exchange_opts o = {
         .label = opts->label,
+        .gateway = opts->gateway,
+        .job = opts->job,
         .handler = "/import/",
         .query = query,
         .upload = true,
         .verdict_ms = xenapi_session_timing(s)->import_verdict,
-        .ready = on_ready,
-        .progress = on_progress,
-        .done = on_done,
+        .ready = opts->ready,
+        .progress = opts->progress,
+        .imported = opts->done,
+        .ctx = opts->ctx,
     };
     enum err_code rc;
 
@@ -85,28 +55,18 @@ enum err_code xenapi_import_start(struct xenapi_session *s,
         !write_query(query, sizeof(query), opts))
         return err_set(err, ERR_ARGUMENT, 0, "%s: there is no such SR",
                        opts->label);
-    x = calloc(1, sizeof(*x));
-    if (!x)
-        return err_set(err, ERR_NOMEM, 0, "%s", opts->label);
-    x->ready = opts->ready;
-    x->progress = opts->progress;
-    x->done = opts->done;
-    x->ctx = opts->ctx;
-    o.ctx = x;
-    rc = xenapi_exchange_start(s, &o, &x->exchange, err);
-    if (rc != ERR_OK)
-        free(x);
-    else
-        *out = x;
+    rc = xenapi_exchange_start(s, &o, &x, err);
+    if (rc == ERR_OK)
+        *out = (struct xenapi_import *)x;
     return rc;
 }
 
 void xenapi_import_streamed(struct xenapi_import *x, const struct err *stream)
 {
-    xenapi_exchange_streamed(x->exchange, stream);
+    xenapi_exchange_streamed(of(x), stream);
 }
 
 void xenapi_import_cancel(struct xenapi_import *x)
 {
-    xenapi_exchange_cancel(x->exchange);
+    xenapi_exchange_cancel(of(x));
 }

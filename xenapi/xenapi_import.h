@@ -23,6 +23,7 @@ struct xenapi_import;
 struct xenapi_import_opts {
     const char *sr_uuid; /* all disks go there */
     const char *label;   /* of the task */
+    const char *gateway, *job; /* for xenapi_task_sweep(); NULL: unmarked */
     bool restore;        /* keep UUIDs (and MACs); see DESIGN.md */
     /* Run an upload with this, then report it with xenapi_import_streamed(). */
     void (*ready)(void *ctx, struct xenapi_ticket *ticket);

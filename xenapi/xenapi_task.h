@@ -10,6 +10,7 @@
 #define CAIRN_XENAPI_XENAPI_TASK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 #include "base/xmlrpc.h"
@@ -49,5 +50,32 @@ void xenapi_task_discard(struct xenapi_session *s, const char *ref,
 /* The same for a task of our own making, which may have nobody at the pool who
  * would end it: cancel it, declare it cancelled, remove it. */
 void xenapi_task_abandon(struct xenapi_session *s, const char *ref);
+
+/* ---- Tasks that a crash left behind ---- */
+
+/* The description of a task that we make for an export or import, by which it
+ * is found again: "cairn/<gateway>/<job>". Cut where it is too long. */
+#define XENAPI_TASK_MARK 180
+void xenapi_task_mark(char out[XENAPI_TASK_MARK], const char *gateway,
+                      const char *job);
+
+struct xenapi_task_sweep_opts {
+    const char *gateway;
+    /* Whether this job is alive, so that its tasks stay; NULL: none is. */
+    bool (*spare)(void *ctx, const char *job);
+    void (*done)(void *ctx, const struct err *err, size_t removed);
+    void *ctx;
+};
+
+/*
+ * Take away the tasks of this gateway's exports and imports, pending or not:
+ * each is cancelled, declared cancelled and removed. Tasks of calls (a snapshot
+ * made, a disk removed) end by themselves and are the pool's to forget.
+ * done() once, later; what is gone already is no error and not counted.
+ * ERR_ARGUMENT, ERR_NOMEM.
+ */
+enum err_code xenapi_task_sweep(struct xenapi_session *s,
+                                const struct xenapi_task_sweep_opts *opts,
+                                struct err *err);
 
 #endif

@@ -7,7 +7,7 @@ target_compile_definitions(pool_rig PRIVATE
   CAIRN_XENSIM="${CMAKE_BINARY_DIR}/xensim")
 target_link_libraries(pool_rig PUBLIC gw_xenapi gw_net gw_loop gw_base
   PkgConfig::CMOCKA)
-foreach(name test_xenapi_session test_xenapi_snapshot
+foreach(name test_xenapi_session test_xenapi_snapshot test_xenapi_task
     test_xenapi_export test_xenapi_import)
   add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/flow/${name}.c)
   target_link_libraries(${name} PRIVATE pool_rig gw_image gw_crypto)
