@@ -13,7 +13,7 @@ struct s3_list {
     struct s3_client *client;
     struct s3_request *request;
     struct s3_list_opts o;
-    bool cancelled, in_page;
+    bool cancelled, in_page, looking;
     struct s3_object_info info;
     char prefix[S3_XML_KEY_MAX];
     char start_after[S3_XML_KEY_MAX];
@@ -47,6 +47,8 @@ static bool in_order(struct s3_list *l, const char *key)
 struct page {
     struct s3_list *list;
     bool disorder;
+    char next_key[S3_XML_KEY_MAX];
+    char next[S3_XML_ID_MAX];
 };
 
 static bool on_object(void *ctx, const struct s3_xml_object *o)
@@ -54,8 +56,10 @@ static bool on_object(void *ctx, const struct s3_xml_object *o)
     struct page *p = ctx;
 
     p->disorder = !in_order(p->list, o->key);
-    return !p->disorder && !p->list->cancelled &&
-           p->list->o.on_object(p->list->o.ctx, o) && !p->list->cancelled;
+    if (p->disorder || p->list->looking)
+        return !p->disorder;
+    return !p->list->cancelled && p->list->o.on_object(p->list->o.ctx, o) &&
+           !p->list->cancelled;
 }
 
 static bool on_upload(void *ctx, const struct s3_xml_upload *u)
@@ -63,8 +67,51 @@ static bool on_upload(void *ctx, const struct s3_xml_upload *u)
     struct page *p = ctx;
 
     p->disorder = !in_order(p->list, u->key);
-    return !p->disorder && !p->list->cancelled &&
-           p->list->o.on_upload(p->list->o.ctx, u) && !p->list->cancelled;
+    if (p->disorder || p->list->looking)
+        return !p->disorder;
+    return !p->list->cancelled && p->list->o.on_upload(p->list->o.ctx, u) &&
+           !p->list->cancelled;
+}
+
+static enum err_code parse(struct s3_list *l, const uint8_t *body, size_t len,
+                           struct page *p, struct err *err)
+{
+    enum err_code rc;
+
+    p->list = l;
+    if (l->o.on_object)
+        rc = s3_xml_list(body, len, on_object, p, p->next, err);
+    else
+        rc = s3_xml_list_uploads(body, len, on_upload, p, p->next_key, p->next,
+                                 err);
+    if (p->disorder)
+        rc = err_set(err, ERR_PROTOCOL, 0,
+                     "the listing is not in order at \"%.200s\"", l->last);
+    return rc;
+}
+
+/* A page as it came: is it one, and does it go on where we are? */
+static enum err_code check_page(void *ctx, const struct http_response *r,
+                                const uint8_t *body, size_t len,
+                                struct err *err)
+{
+    struct s3_list *l = ctx;
+    struct page p = {.list = l};
+    char last[S3_XML_KEY_MAX];
+    enum err_code rc;
+
+    memcpy(last, l->last, sizeof(last));
+    l->looking = true;
+    rc = parse(l, body, len, &p, err);
+    l->looking = false;
+    memcpy(l->last, last, sizeof(last));
+    if (rc == ERR_OK && (p.next[0] || p.next_key[0]) &&
+        strcmp(p.next, l->next) == 0 && strcmp(p.next_key, l->next_key) == 0)
+        rc = err_set(err, ERR_PROTOCOL, r->status,
+                     "the listing goes in circles");
+    if (rc != ERR_OK)
+        err_context(err, "\"%s\"", l->prefix);
+    return rc;
 }
 
 /* Give the page's entries out; *more: there is another. */
@@ -72,29 +119,15 @@ static enum err_code read_page(struct s3_list *l, const struct s3_answer *a,
                                bool *more, struct err *err)
 {
     struct page p = {.list = l};
-    char next_key[S3_XML_KEY_MAX] = "", next[S3_XML_ID_MAX] = "";
     enum err_code rc;
 
     l->in_page = true;
-    if (l->o.on_object)
-        rc = s3_xml_list(a->body, a->len, on_object, &p, next, err);
-    else
-        rc = s3_xml_list_uploads(a->body, a->len, on_upload, &p, next_key, next,
-                                 err);
+    rc = parse(l, a->body, a->len, &p, err);
     l->in_page = false;
-    if (p.disorder)
-        return err_set(err, ERR_PROTOCOL, a->status,
-                       "the listing is not in order at \"%.200s\"", l->last);
-    if (rc != ERR_OK)
-        return rc;
-    *more = next[0] || next_key[0];
-    if (*more && strcmp(next, l->next) == 0 &&
-        strcmp(next_key, l->next_key) == 0)
-        return err_set(err, ERR_PROTOCOL, a->status,
-                       "the listing goes in circles");
-    memcpy(l->next, next, sizeof(next));
-    memcpy(l->next_key, next_key, sizeof(next_key));
-    return ERR_OK;
+    *more = p.next[0] || p.next_key[0];
+    memcpy(l->next, p.next, sizeof(p.next));
+    memcpy(l->next_key, p.next_key, sizeof(p.next_key));
+    return rc;
 }
 
 static void on_page(void *ctx, const struct err *err, const struct s3_answer *a)
@@ -106,10 +139,8 @@ static void on_page(void *ctx, const struct err *err, const struct s3_answer *a)
     l->request = NULL;
     if (e.code == ERR_OK) {
         s3_object_read_info(a->head, &l->info);
-        if (read_page(l, a, &more, &e) != ERR_OK)
-            err_context(&e, "%s: list \"%s\"", s3_client_name(l->client),
-                        l->prefix);
-        else if (more && ask(l, &e) == ERR_OK)
+        if (read_page(l, a, &more, &e) == ERR_OK && more &&
+            ask(l, &e) == ERR_OK)
             return;
     }
     finish(l, &e);
@@ -124,6 +155,7 @@ static enum err_code ask(struct s3_list *l, struct err *err)
                                 .keep_max = S3_XML_PAGE_MAX,
                                 .verdict_in_body = true,
                                 .listing = true,
+                                .check = check_page,
                                 .done = on_page,
                                 .ctx = l};
     size_t n = 0;

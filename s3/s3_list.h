@@ -3,8 +3,9 @@
  * s3/s3_list.h - the objects of a bucket, and its unfinished uploads, page
  * after page to the last.
  *
- * A page that does not go on where the one before ended is ERR_PROTOCOL, so
- * that a listing ends, and ends in order.
+ * A page that does not go on where the one before ended is asked for again, and
+ * ERR_PROTOCOL in the end, so that a listing ends, and ends in order. Nothing
+ * of a page is given out before all of it was looked at.
  */
 #ifndef CAIRN_S3_S3_LIST_H
 #define CAIRN_S3_S3_LIST_H

@@ -236,6 +236,7 @@ enum err_code s3_object_put(struct s3_client *c,
                                 .sha256 = opts->sha256,
                                 .checksum =
                                     c->checksums || opts->write.lock_mode,
+                                .verdict_in_body = true,
                                 .done = on_put};
     struct s3_object_op *op;
     struct slice *body;
@@ -320,6 +321,17 @@ static void on_one_refused(void *ctx, const char *key,
     op->on_refused(op->ctx, key, e->code, e->message);
 }
 
+static void ignore_one(void *ctx, const char *key, const struct s3_xml_error *e)
+{
+}
+
+static enum err_code check_removed(void *ctx, const struct http_response *r,
+                                   const uint8_t *body, size_t len,
+                                   struct err *err)
+{
+    return s3_xml_deleted(body, len, ignore_one, NULL, err);
+}
+
 static void on_removed_many(void *ctx, const struct err *err,
                             const struct s3_answer *a)
 {
@@ -347,6 +359,7 @@ s3_object_remove_many(struct s3_client *c,
                                 .content_md5 = true, /* demanded */
                                 .keep_max = S3_XML_PAGE_MAX,
                                 .verdict_in_body = true,
+                                .check = check_removed,
                                 .done = on_removed_many};
     struct s3_object_op *op;
     enum err_code rc;

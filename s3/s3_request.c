@@ -16,6 +16,9 @@
 #define RETRY_AFTER_MAX_S 60
 #define FEW_TRIES 3                  /* where waiting is not likely to help */
 #define CLOCK_FAR_MS (4 * 60 * 1000) /* S3 refuses from 15 minutes on */
+/* One of several servers behind an address may have a wrong clock: to it, back
+ * again, and once more. */
+#define CLOCKS_MAX 3
 
 static void pump(struct s3_client *c);
 static void begin_try(struct s3_request *r);
@@ -308,10 +311,10 @@ static bool adopt_clock(struct s3_request *r, uint64_t date_ms)
     struct s3_client *c = r->client;
     int64_t off = (int64_t)date_ms - (int64_t)r->signed_ms;
 
-    if (!date_ms || r->clock_tried ||
+    if (!date_ms || r->clocks >= CLOCKS_MAX ||
         (off < CLOCK_FAR_MS && off > -CLOCK_FAR_MS))
         return false;
-    r->clock_tried = true;
+    r->clocks++;
     c->skew_ms = (int64_t)date_ms - (int64_t)clock_wall_ms(loop_clock(c->loop));
     if (!c->skew_told)
         log_event(LOG_WARN, "s3_clock_skew", log_text("store", c->name),
@@ -406,6 +409,12 @@ static struct s3_error_verdict judge(struct s3_request *r,
     if (r->o.is_whole && !r->o.is_whole(r->o.ctx)) {
         v = (struct s3_error_verdict){ERR_IO, S3_RETRY_LATER};
         err_set(err, ERR_IO, resp->status, "the answer ended too early");
+        return v;
+    }
+    if (r->o.check &&
+        r->o.check(r->o.ctx, resp, r->kept.data, r->kept.len, err) != ERR_OK) {
+        v.code = err->code;
+        v.retry = v.code == ERR_PROTOCOL ? S3_RETRY_LATER : S3_RETRY_NO;
     }
     return v;
 }
@@ -550,6 +559,14 @@ void s3_request_resume(struct s3_request *r)
 {
     if (r->state == REQUEST_SENDING && r->transfer)
         http_transfer_resume(r->transfer);
+}
+
+void s3_request_last_try(struct s3_request *r)
+{
+    if (r->state == REQUEST_SENDING)
+        r->o.once = true;
+    else
+        s3_request_cancel(r);
 }
 
 void s3_request_cancel(struct s3_request *r)

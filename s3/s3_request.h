@@ -9,6 +9,7 @@
  *
  * All of S3's requests may be repeated; what a repeated one can find (its own
  * deed) is for the caller to judge, who is told how often it was sent.
+ * A try that is cut short by s3_request_cancel() may have been done, too.
  */
 #ifndef CAIRN_S3_S3_REQUEST_H
 #define CAIRN_S3_S3_REQUEST_H
@@ -49,6 +50,11 @@ struct s3_request_opts {
     bool checksum;         /* x-amz-checksum-sha256 */
     size_t keep_max;       /* of a 2xx's body; more is ERR_PROTOCOL */
     bool verdict_in_body;  /* a 200 may carry an <Error> */
+    /* Whether a 2xx is the answer that was asked for (head and what was kept
+     * of its body); else ERR_PROTOCOL, and it is asked for again. May be
+     * called once per try. NULL: any is. */
+    enum err_code (*check)(void *ctx, const struct http_response *r,
+                           const uint8_t *body, size_t len, struct err *err);
     bool listing;
     bool once; /* one try only */
     /* Before each try: further headers, at most S3_REQUEST_HEADERS_MAX with
@@ -75,6 +81,10 @@ void s3_request_resume(struct s3_request *r);
 
 /* done() gets ERR_CANCELLED in a later turn. */
 void s3_request_cancel(struct s3_request *r);
+
+/* A try that is on its way comes to its end, and is the last; else as
+ * s3_request_cancel(). For what must not be done without our knowing. */
+void s3_request_last_try(struct s3_request *r);
 
 /* Last-Modified, or 0. */
 uint64_t s3_request_modified(const struct http_response *r);

@@ -44,7 +44,8 @@ struct s3_request {
     uint64_t taken;     /* bytes that on_body() took in this try */
     unsigned tries;
     bool good; /* a 2xx came in this try */
-    bool cancelled, clock_tried, region_tried;
+    unsigned clocks; /* how often the server's clock was adopted */
+    bool cancelled, region_tried;
     struct err own; /* why we broke the transfer off */
 };
 

@@ -263,6 +263,27 @@ static void a_listing_is_followed_to_its_last_page(void **state)
     s3_rig_close(&r);
 }
 
+static void a_page_that_is_none_is_asked_for_again(void **state)
+{
+    static const char *const pages[] = {
+        PAGE("false", ENTRY("p/b") ENTRY("p/a")), "", "<html/>",
+        "<ListBucketResult><Contents><Key>p/a",
+        "<Error><Code>InternalError</Code></Error>"};
+
+    for (size_t i = 0; i < BYTES_COUNT(pages); i++) {
+        struct s3_rig_answer answers[2] = {
+            {.text = LIST, .body = pages[i]},
+            {.text = LIST, .body = PAGE("false", ENTRY("p/a") ENTRY("p/b"))}};
+        struct s3_rig r;
+
+        open_rig(&r, answers, 2);
+        if (s3_rig_list(&r, "p/") != ERR_OK)
+            fail_msg("%s: %s", pages[i], r.err.text);
+        assert_string_equal(buf_text(&r.bytes), "p/a\np/b\n");
+        s3_rig_close(&r);
+    }
+}
+
 static void a_listing_that_does_not_lead_on_is_refused(void **state)
 {
     static const struct {
@@ -279,14 +300,22 @@ static void a_listing_that_does_not_lead_on_is_refused(void **state)
     };
 
     for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
-        struct s3_rig_answer answers[2] = {
-            {.text = LIST, .body = rows[i].first},
-            {.text = LIST, .body = rows[i].second}};
+        const char *bad = rows[i].second ? rows[i].second : rows[i].first;
+        bool denied = strstr(bad, "Denied") != NULL;
+        struct s3_rig_answer answers[4];
+        unsigned n = 0;
         struct s3_rig r;
 
-        open_rig(&r, answers, rows[i].second ? 2 : 1);
+        if (rows[i].second)
+            answers[n++] =
+                (struct s3_rig_answer){.text = LIST, .body = rows[i].first};
+        for (int j = 0; j < (denied ? 1 : 3); j++) /* asked for again */
+            answers[n++] = (struct s3_rig_answer){.text = LIST, .body = bad};
+        open_rig(&r, answers, n);
         if (s3_rig_list(&r, "p/") == ERR_OK)
             fail_msg("%s: was taken", rows[i].why);
+        /* nothing of the page was given out */
+        assert_string_equal(buf_text(&r.bytes), rows[i].second ? "p/a\n" : "");
         s3_rig_close(&r);
     }
 }
@@ -304,6 +333,7 @@ int main(void)
         cmocka_unit_test(a_get_can_be_cancelled_from_inside),
         cmocka_unit_test(an_error_is_not_taken_for_data),
         cmocka_unit_test(a_listing_is_followed_to_its_last_page),
+        cmocka_unit_test(a_page_that_is_none_is_asked_for_again),
         cmocka_unit_test(a_listing_that_does_not_lead_on_is_refused),
     };
 
