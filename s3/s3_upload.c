@@ -12,43 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "s3/s3_client_inner.h"
+#include "s3/s3_stray.h"
+#include "s3/s3_upload_inner.h"
 
 #define ABORTS_MAX 3
-
-enum upload_state { UPLOAD_OPEN, UPLOAD_COMPLETING, UPLOAD_ABORTING };
-
-struct s3_upload {
-    struct s3_client *client;
-    enum upload_state state;
-    struct s3_xml_part *parts; /* by number - 1; number 0: not there */
-    size_t room;
-    unsigned highest, present, busy;
-    struct s3_upload_op *running; /* parts under way */
-    struct s3_upload_op *abort;   /* waits for them */
-    bool doubtful; /* a part may have arrived without our knowing */
-    bool checksum;
-    char id[S3_XML_ID_MAX];
-    char key[S3_XML_KEY_MAX];
-};
-
-struct s3_upload_op {
-    struct s3_client *client;
-    struct s3_request *request;       /* NULL: none under way */
-    struct s3_upload *up;             /* or NULL: by name only */
-    struct s3_upload_op *next, *prev; /* of the parts under way */
-    struct s3_object_info info;
-    struct err err;
-    struct buf document;
-    struct slice body;
-    unsigned number, tries;
-    uint64_t bytes;
-    bool is_abort, cancelled;
-    void (*created)(void *ctx, const struct err *err, struct s3_upload *up);
-    s3_object_done_fn *done;
-    void *ctx;
-    char *id, *key; /* of an operation by name */
-};
 
 const char *s3_upload_id(const struct s3_upload *up)
 {
@@ -65,9 +32,9 @@ const char *s3_upload_key(const struct s3_upload *up)
     return up->key;
 }
 
-static struct s3_upload_op *new_op(struct s3_client *c, struct s3_upload *up,
-                                   s3_object_done_fn *done, void *ctx,
-                                   struct err *err)
+struct s3_upload_op *s3_upload_op_new(struct s3_client *c, struct s3_upload *up,
+                                      s3_object_done_fn *done, void *ctx,
+                                      struct err *err)
 {
     struct s3_upload_op *op = calloc(1, sizeof(*op));
 
@@ -83,7 +50,7 @@ static struct s3_upload_op *new_op(struct s3_client *c, struct s3_upload *up,
     return op;
 }
 
-static void free_op(struct s3_upload_op *op)
+void s3_upload_op_free(struct s3_upload_op *op)
 {
     buf_fini(&op->document);
     free(op->id);
@@ -91,7 +58,7 @@ static void free_op(struct s3_upload_op *op)
     free(op);
 }
 
-static void free_upload(struct s3_upload *up)
+void s3_upload_free(struct s3_upload *up)
 {
     free(up->parts);
     free(up);
@@ -102,84 +69,16 @@ static void finish(struct s3_upload_op *op, const struct err *err)
     static const struct s3_object_info nothing;
 
     op->done(op->ctx, err, err->code == ERR_OK ? &op->info : &nothing);
-    free_op(op);
+    s3_upload_op_free(op);
 }
 
 void s3_upload_cancel(struct s3_upload_op *op)
 {
     op->cancelled = true;
-    if (op->request && !op->is_abort)
+    if (op->request && op->created)
+        s3_request_last_try(op->request);
+    else if (op->request && !op->is_abort)
         s3_request_cancel(op->request);
-}
-
-/* ---- create ---- */
-
-static void on_created(void *ctx, const struct err *err,
-                       const struct s3_answer *a)
-{
-    struct s3_upload_op *op = ctx;
-    struct s3_upload *up = op->up;
-    struct err e = *err;
-
-    if (e.code == ERR_OK &&
-        s3_xml_created(a->body, a->len, up->id, &e) != ERR_OK)
-        err_context(&e, "%s: create upload of %s", s3_client_name(op->client),
-                    up->key);
-    if (e.code != ERR_OK) {
-        free_upload(up);
-        up = NULL;
-    }
-    op->created(op->ctx, &e, up);
-    free_op(op);
-}
-
-enum err_code s3_upload_create(struct s3_client *c,
-                               const struct s3_upload_opts *opts,
-                               struct s3_upload_op **out, struct err *err)
-{
-    static const struct s3_sign_param query = {"uploads", NULL};
-    struct http_header headers[S3_OBJECT_WRITE_HEADERS + 1];
-    struct s3_object_write write = opts->write;
-    struct s3_request_opts r = {.method = "POST",
-                                .what = "create upload of",
-                                .key = opts->key,
-                                .query = &query,
-                                .params = 1,
-                                .headers = headers,
-                                .keep_max = S3_XML_SMALL_MAX,
-                                .verdict_in_body = true,
-                                .done = on_created};
-    struct s3_upload_op *op;
-    struct s3_upload *up;
-    char until[32];
-    enum err_code rc;
-
-    op = new_op(c, NULL, NULL, opts->ctx, err);
-    if (!op)
-        return ERR_NOMEM;
-    op->created = opts->created;
-    op->up = up = calloc(1, sizeof(*up));
-    if (!up) {
-        free_op(op);
-        return err_set(err, ERR_NOMEM, 0, "%s: upload", s3_client_name(c));
-    }
-    up->client = c;
-    snprintf(up->key, sizeof(up->key), "%s", opts->key);
-    write.if_absent = false;
-    r.header_count = s3_object_write_headers(&write, headers, until);
-    up->checksum = c->checksums || write.lock_mode;
-    if (up->checksum)
-        headers[r.header_count++] =
-            (struct http_header){"x-amz-checksum-algorithm", "SHA256"};
-    r.ctx = op;
-    rc = s3_request_start(c, &r, &op->request, err);
-    if (rc == ERR_OK) {
-        *out = op;
-        return ERR_OK;
-    }
-    free_upload(up);
-    free_op(op);
-    return rc;
 }
 
 /* ---- parts ---- */
@@ -202,15 +101,25 @@ static bool make_room(struct s3_upload *up, unsigned number)
     return true;
 }
 
-/* What Complete will need; false: the server gave no usable ETag. */
-static bool note_part(struct s3_upload *up, const struct s3_upload_op *op,
+/* Complete will need it. */
+static enum err_code check_part(void *ctx, const struct http_response *r,
+                                const uint8_t *body, size_t len,
+                                struct err *err)
+{
+    struct s3_upload_op *op = ctx;
+
+    s3_object_read_info(r, &op->info);
+    if (op->info.etag[0])
+        return ERR_OK;
+    return err_set(err, ERR_PROTOCOL, r->status, "no ETag in the answer");
+}
+
+static void note_part(struct s3_upload *up, const struct s3_upload_op *op,
                       const struct s3_answer *a)
 {
     struct s3_xml_part *p = &up->parts[op->number - 1];
     const char *sum = http_response_header(a->head, "x-amz-checksum-sha256");
 
-    if (!op->info.etag[0])
-        return false;
     if (!p->number)
         up->present++;
     p->number = op->number;
@@ -221,7 +130,6 @@ static bool note_part(struct s3_upload *up, const struct s3_upload_op *op,
              sum && strlen(sum) < sizeof(p->sha256) ? sum : "");
     if (op->number > up->highest)
         up->highest = op->number;
-    return true;
 }
 
 static void unlink_part(struct s3_upload_op *op)
@@ -245,10 +153,7 @@ static void on_part(void *ctx, const struct err *err, const struct s3_answer *a)
     if (e.code == ERR_OK) {
         s3_object_read_info(a->head, &op->info);
         op->info.bytes = op->bytes;
-        if (!note_part(up, op, a))
-            err_set(&e, ERR_PROTOCOL, a->status,
-                    "%s: part %u of %s: no ETag in the answer",
-                    s3_client_name(op->client), op->number, up->key);
+        note_part(up, op, a);
     } else {
         err_context(&e, "part %u", op->number);
         up->doubtful = up->doubtful || !a->status;
@@ -277,6 +182,8 @@ enum err_code s3_upload_part(struct s3_upload *up,
                                 .slices = opts->slices,
                                 .sha256 = opts->sha256,
                                 .checksum = up->checksum,
+                                .verdict_in_body = true,
+                                .check = check_part,
                                 .done = on_part};
     struct s3_upload_op *op;
     enum err_code rc;
@@ -285,11 +192,11 @@ enum err_code s3_upload_part(struct s3_upload *up,
         opts->number > S3_UPLOAD_PARTS_MAX)
         return err_set(err, ERR_ARGUMENT, 0, "%s: part %u of %s",
                        s3_client_name(up->client), opts->number, up->key);
-    op = new_op(up->client, up, opts->done, opts->ctx, err);
+    op = s3_upload_op_new(up->client, up, opts->done, opts->ctx, err);
     if (!op)
         return ERR_NOMEM;
     if (!make_room(up, opts->number)) {
-        free_op(op);
+        s3_upload_op_free(op);
         return err_set(err, ERR_NOMEM, 0, "%s: upload",
                        s3_client_name(up->client));
     }
@@ -300,7 +207,7 @@ enum err_code s3_upload_part(struct s3_upload *up,
     r.ctx = op;
     rc = s3_request_start(up->client, &r, &op->request, err);
     if (rc != ERR_OK) {
-        free_op(op);
+        s3_upload_op_free(op);
         return rc;
     }
     op->next = up->running;
@@ -326,7 +233,7 @@ static void finish_complete(struct s3_upload_op *op, const struct err *err)
     op->info.etag[0] = 0;
     op->info.bytes = op->bytes;
     finish(op, err);
-    free_upload(up);
+    s3_upload_free(up);
 }
 
 static void on_looked(void *ctx, const struct err *err,
@@ -349,6 +256,13 @@ static void on_looked(void *ctx, const struct err *err,
     finish_complete(op, &verdict);
 }
 
+static enum err_code check_completed(void *ctx, const struct http_response *r,
+                                     const uint8_t *body, size_t len,
+                                     struct err *err)
+{
+    return s3_xml_completed(body, len, err);
+}
+
 static void on_complete(void *ctx, const struct err *err,
                         const struct s3_answer *a)
 {
@@ -363,12 +277,8 @@ static void on_complete(void *ctx, const struct err *err,
     op->request = NULL;
     if (e.code == ERR_OK) {
         s3_object_read_info(a->head, &op->info);
-        if (s3_xml_completed(a->body, a->len, &e) == ERR_OK) {
-            finish_complete(op, &e);
-            return;
-        }
-        err_context(&e, "%s: complete %s", s3_client_name(op->client),
-                    op->up->key);
+        finish_complete(op, &e);
+        return;
     }
     /* A refusal of the only try is just that, but for an upload that the
      * server does not know: an earlier process may have completed it. */
@@ -395,6 +305,7 @@ enum err_code s3_upload_complete(struct s3_upload *up, s3_object_done_fn *done,
                                 .params = 1,
                                 .keep_max = S3_XML_SMALL_MAX,
                                 .verdict_in_body = true,
+                                .check = check_completed,
                                 .done = on_complete};
     struct s3_upload_op *op;
     enum err_code rc;
@@ -405,7 +316,7 @@ enum err_code s3_upload_complete(struct s3_upload *up, s3_object_done_fn *done,
                        "%s: cannot complete %s: %u of %u parts, %u under way",
                        s3_client_name(up->client), up->key, up->present,
                        up->highest, up->busy);
-    op = new_op(up->client, up, done, ctx, err);
+    op = s3_upload_op_new(up->client, up, done, ctx, err);
     if (!op)
         return ERR_NOMEM;
     s3_xml_write_complete(&op->document, up->parts, up->highest);
@@ -420,7 +331,7 @@ enum err_code s3_upload_complete(struct s3_upload *up, s3_object_done_fn *done,
     else
         rc = s3_request_start(up->client, &r, &op->request, err);
     if (rc != ERR_OK) {
-        free_op(op);
+        s3_upload_op_free(op);
         return rc;
     }
     up->state = UPLOAD_COMPLETING;
@@ -437,7 +348,7 @@ static void finish_abort(struct s3_upload_op *op, const struct err *err)
     op->info.bytes = 0;
     finish(op, err);
     if (up)
-        free_upload(up);
+        s3_upload_free(up);
 }
 
 static void on_aborted(void *ctx, const struct err *err,
@@ -523,14 +434,14 @@ enum err_code s3_upload_abort(struct s3_upload *up, s3_object_done_fn *done,
         return err_set(err, ERR_ARGUMENT, 0, "%s: upload of %s is being %s",
                        s3_client_name(up->client), up->key,
                        up->state == UPLOAD_ABORTING ? "aborted" : "completed");
-    op = new_op(up->client, up, done, ctx, err);
+    op = s3_upload_op_new(up->client, up, done, ctx, err);
     if (!op)
         return ERR_NOMEM;
     op->is_abort = true;
     if (!up->busy) {
         rc = send_abort(op, err);
         if (rc != ERR_OK) {
-            free_op(op);
+            s3_upload_op_free(op);
             return rc;
         }
     } else {
@@ -545,17 +456,31 @@ enum err_code s3_upload_abort(struct s3_upload *up, s3_object_done_fn *done,
 
 /* ---- by name ---- */
 
+static void on_all_aborted(void *ctx, const struct err *err,
+                           const struct s3_object_info *info)
+{
+    finish(ctx, err);
+}
+
 enum err_code s3_upload_abort_by_id(struct s3_client *c, const char *key,
                                     const char *id, s3_object_done_fn *done,
                                     void *ctx, struct s3_upload_op **out,
                                     struct err *err)
 {
-    struct s3_upload_op *op = new_op(c, NULL, done, ctx, err);
+    struct s3_upload_op *op = s3_upload_op_new(c, NULL, done, ctx, err);
     enum err_code rc;
 
     if (!op)
         return ERR_NOMEM;
     op->is_abort = true;
+    if (!*id) {
+        rc = s3_stray_start(c, key, NULL, on_all_aborted, op, err);
+        if (rc == ERR_OK)
+            *out = op;
+        else
+            s3_upload_op_free(op);
+        return rc;
+    }
     op->key = strdup(key);
     op->id = strdup(id);
     if (op->key && op->id)
@@ -565,6 +490,6 @@ enum err_code s3_upload_abort_by_id(struct s3_client *c, const char *key,
     if (rc == ERR_OK)
         *out = op;
     else
-        free_op(op);
+        s3_upload_op_free(op);
     return rc;
 }

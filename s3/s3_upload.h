@@ -5,6 +5,9 @@
  *
  * On its client's loop. A failed complete may be repeated, or aborted; after a
  * successful one, and after an abort, the upload is gone when done() returns.
+ * A key is written by nobody else while we do: uploads that a create has made
+ * beside the one that we know, because an answer was lost, are looked for and
+ * aborted before created() is called.
  */
 #ifndef CAIRN_S3_S3_UPLOAD_H
 #define CAIRN_S3_S3_UPLOAD_H
@@ -65,14 +68,16 @@ enum err_code s3_upload_abort(struct s3_upload *up, s3_object_done_fn *done,
                               void *ctx, struct s3_upload_op **out,
                               struct err *err);
 
-/* Abort by name; that there is no such upload is no error. */
+/* Abort by name; that there is no such upload is no error. The id "": all that
+ * are open under this key. */
 enum err_code s3_upload_abort_by_id(struct s3_client *c, const char *key,
                                     const char *id, s3_object_done_fn *done,
                                     void *ctx, struct s3_upload_op **out,
                                     struct err *err);
 
 /* done() (or created()) gets ERR_CANCELLED later, or the result if that came
- * first. An abort is not called off. */
+ * first. An abort is not called off, and a create under way is waited for, so
+ * that what it makes can be aborted. */
 void s3_upload_cancel(struct s3_upload_op *op);
 
 #endif

@@ -260,7 +260,8 @@ enum err_code store_list_uploads(struct store *s,
                                  const struct store_list_uploads_opts *opts,
                                  struct store_op **out, struct err *err);
 
-/* Abort an upload that an earlier process began. */
+/* Abort an upload that an earlier process began. upload_id "": whatever is open
+ * under this name, because the answer of a create was lost. */
 enum err_code store_upload_abort_by_id(struct store *s, const char *name,
                                        const char *upload_id,
                                        store_done_fn *done, void *ctx,

@@ -406,7 +406,7 @@ static void run_abort_by_id(struct store_dir_task *task)
     struct dir_op *o = op_of(task);
     char tmp[STORE_DIR_FS_TMP_MAX];
 
-    if (is_cancelled(o))
+    if (is_cancelled(o) || !*(const char *)o->body)
         return;
     store_dir_fs_tmp_name((const char *)o->body, o->op.name, tmp);
     store_dir_fs_discard(task->store->root, tmp, o->op.name, &o->op.err);
@@ -429,7 +429,8 @@ enum err_code store_dir_upload_abort_by_id(struct store *s, const char *name,
     struct dir_op *o;
     enum err_code rc;
 
-    if (!store_dir_fs_id_ok(upload_id))
+    /* "": one that was never begun, since a folder's ids are not lost */
+    if (*upload_id && !store_dir_fs_id_ok(upload_id))
         return err_set(err, ERR_ARGUMENT, 0, "%s: %s: \"%s\" is no upload's id",
                        s->location, name, upload_id);
     rc = new_op(s, name, room, ctx, run_abort_by_id, on_aborted_by_id, &o, err);

@@ -13,10 +13,12 @@
 #include "s3_rig.h"
 
 #define OK "HTTP/1.1 200 OK\r\n"
-#define CREATED                                                             \
-    {                                                                       \
-        .text = OK, .body = "<InitiateMultipartUploadResult><UploadId>u/1=" \
-                            "</UploadId></InitiateMultipartUploadResult>"   \
+#define CREATED_BODY                                \
+    "<InitiateMultipartUploadResult><UploadId>u/1=" \
+    "</UploadId></InitiateMultipartUploadResult>"
+#define CREATED                          \
+    {                                    \
+        .text = OK, .body = CREATED_BODY \
     }
 #define PART_OK(etag)                                   \
     {                                                   \
@@ -85,11 +87,15 @@ static void parts_become_an_object(void **state)
 
 static void a_part_without_an_etag_or_missing_is_no_part(void **state)
 {
-    static const struct s3_rig_answer answers[] = {
-        CREATED, {.text = OK, .body = ""}, PART_OK("e2"), FAILED("204", "")};
+    static const struct s3_rig_answer answers[] = {CREATED,
+                                                   {.text = OK, .body = ""},
+                                                   {.text = OK, .body = ""},
+                                                   {.text = OK, .body = ""},
+                                                   PART_OK("e2"),
+                                                   FAILED("204", "")};
     struct s3_rig r;
 
-    open_rig(&r, answers, 4);
+    open_rig(&r, answers, 6);
     assert_int_equal(s3_rig_create(&r, "k"), ERR_OK);
     assert_int_equal(s3_rig_part(&r, 1, "x"), ERR_PROTOCOL);
     assert_int_equal(s3_rig_part(&r, 2, "x"), ERR_OK);
@@ -103,7 +109,7 @@ static void a_part_without_an_etag_or_missing_is_no_part(void **state)
 /* What follows the two parts, and how it must end. */
 struct ending {
     const char *why;
-    struct s3_rig_answer answers[4];
+    struct s3_rig_answer answers[5];
     unsigned count;
     enum err_code code;
 };
@@ -149,14 +155,21 @@ static void a_doubtful_complete_is_settled_by_a_look(void **state)
          2,
          ERR_OK},
         {"a 200 with nonsense, and it is there",
-         {{.text = OK, .body = "<html/>"}, HEAD_OF("11")},
+         {{.text = OK, .body = "<html/>"},
+          {.text = OK, .body = "<html/>"},
+          {.text = OK, .body = "<html/>"},
+          HEAD_OF("11")},
+         4,
+         ERR_OK},
+        {"a 200 with nothing, then the answer",
+         {{.text = OK, .body = ""}, COMPLETED},
          2,
          ERR_OK},
         {"refused at once", {FAILED("400", "InvalidPart")}, 1, ERR_REMOTE},
     };
 
     for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
-        struct s3_rig_answer answers[8] = {CREATED, PART_OK("e2"),
+        struct s3_rig_answer answers[9] = {CREATED, PART_OK("e2"),
                                            PART_OK("e1")};
         unsigned count = 3 + rows[i].count;
         struct s3_rig r;
@@ -263,15 +276,106 @@ static void checksums_of_parts_come_back_with_complete(void **state)
     s3_rig_close(&r);
 }
 
+/* A list of uploads, and entries of it. */
+#define UPLOADS(entries)                                               \
+    {                                                                  \
+        .text = OK, .body = "<ListMultipartUploadsResult>"             \
+                            "<IsTruncated>false</IsTruncated>" entries \
+                            "</ListMultipartUploadsResult>"            \
+    }
+#define UPLOAD(key, id)                                     \
+    "<Upload><Key>" key "</Key><UploadId>" id "</UploadId>" \
+    "<Initiated>2026-11-20T08:15:30Z</Initiated></Upload>"
+#define GONE                             \
+    {                                    \
+        .text = "HTTP/1.1 204 X\r\n\r\n" \
+    }
+
+static void a_lost_create_leaves_no_upload(void **state)
+{
+    static const struct s3_rig_answer answers[] = {
+        LOST, CREATED,
+        UPLOADS(UPLOAD("k", "lost") UPLOAD("k", "u/1=") UPLOAD("kk", "other")),
+        GONE, GONE};
+    struct s3_rig r;
+
+    open_rig(&r, answers, 5);
+    assert_int_equal(s3_rig_create(&r, "k"), ERR_OK);
+    assert_string_equal(s3_upload_id(r.upload), "u/1=");
+    assert_non_null(strstr(r.heads[2], "prefix=k&"));
+    assert_true(s3_rig_asked(&r, 3, "DELETE /bucket/k?uploadId=lost HTTP"));
+    assert_int_equal(s3_rig_abort(&r), ERR_OK);
+    s3_rig_close(&r);
+}
+
+static void strays_that_stay_are_no_reason_to_give_up(void **state)
+{
+    static const struct s3_rig_answer answers[] = {
+        LOST, CREATED, FAILED("403", "AccessDenied"), GONE};
+    struct s3_rig r;
+
+    open_rig(&r, answers, 4);
+    assert_int_equal(s3_rig_create(&r, "k"), ERR_OK);
+    assert_string_equal(s3_upload_id(r.upload), "u/1=");
+    assert_int_equal(s3_rig_abort(&r), ERR_OK);
+    s3_rig_close(&r);
+}
+
+static void a_create_that_is_cancelled_leaves_no_upload(void **state)
+{
+    static const struct s3_rig_answer answers[] = {
+        {.text = OK, .body = CREATED_BODY, .delay_ms = 100},
+        UPLOADS(UPLOAD("k", "u/1=")),
+        GONE};
+    struct s3_upload_opts o = {.key = "k", .created = s3_rig_on_created};
+    struct s3_upload_op *op;
+    struct s3_rig r;
+
+    open_rig(&r, answers, 3);
+    o.ctx = &r;
+    assert_int_equal(s3_upload_create(r.client, &o, &op, &r.err), ERR_OK);
+    while (s3_rig_seen(&r) < 1)
+        s3_rig_run_ms(&r, 5);
+    s3_upload_cancel(op);
+    s3_rig_wait(&r, 1);
+    assert_int_equal(r.err.code, ERR_CANCELLED);
+    assert_null(r.upload);
+    assert_true(s3_rig_asked(&r, 2, "DELETE /bucket/k?uploadId=u%2F1%3D "));
+    s3_rig_close(&r);
+}
+
+static void all_uploads_of_a_key_can_be_aborted(void **state)
+{
+    static const struct s3_rig_answer answers[] = {
+        UPLOADS(UPLOAD("k", "a") UPLOAD("k", "b")), GONE,
+        FAILED("404", "NoSuchUpload")};
+    struct s3_upload_op *op;
+    struct s3_rig r;
+
+    open_rig(&r, answers, 3);
+    assert_int_equal(s3_upload_abort_by_id(r.client, "k", "", s3_rig_on_done,
+                                           &r, &op, &r.err),
+                     ERR_OK);
+    s3_rig_wait(&r, 1);
+    assert_int_equal(r.err.code, ERR_OK);
+    assert_true(s3_rig_asked(&r, 1, "DELETE /bucket/k?uploadId=a HTTP"));
+    assert_true(s3_rig_asked(&r, 2, "DELETE /bucket/k?uploadId=b HTTP"));
+    s3_rig_close(&r);
+}
+
 static void a_failed_create_makes_no_upload(void **state)
 {
     static const struct s3_rig_answer answers[] = {
         FAILED("403", "AccessDenied"),
         {.text = OK, .body = "<Other/>"},
-        FAILED("200", "AccessDenied")};
+        {.text = OK, .body = "<Other/>"},
+        {.text = OK, .body = "<Other/>"},
+        UPLOADS(""),
+        FAILED("200", "AccessDenied"),
+        UPLOADS("")};
     struct s3_rig r;
 
-    open_rig(&r, answers, 3);
+    open_rig(&r, answers, 7);
     assert_int_equal(s3_rig_create(&r, "k"), ERR_DENIED);
     assert_null(r.upload);
     assert_int_equal(s3_rig_create(&r, "k"), ERR_PROTOCOL);
@@ -338,6 +442,10 @@ int main(void)
         cmocka_unit_test(an_abort_of_what_is_gone_is_an_abort),
         cmocka_unit_test(an_abort_cancels_parts_and_leaves_none_behind),
         cmocka_unit_test(checksums_of_parts_come_back_with_complete),
+        cmocka_unit_test(a_lost_create_leaves_no_upload),
+        cmocka_unit_test(strays_that_stay_are_no_reason_to_give_up),
+        cmocka_unit_test(a_create_that_is_cancelled_leaves_no_upload),
+        cmocka_unit_test(all_uploads_of_a_key_can_be_aborted),
         cmocka_unit_test(a_failed_create_makes_no_upload),
         cmocka_unit_test(parts_are_listed_page_by_page),
     };
