@@ -432,11 +432,13 @@ enum err_code sim_disk_copy(struct sim_disk *from, struct sim_disk *to,
     enum err_code rc = ERR_OK;
 
     for (uint64_t at = 0; rc == ERR_OK; at += PIECE) {
+        uint64_t data = sim_disk_next_data(from, at);
         size_t n = PIECE;
 
-        at = sim_disk_next_data(from, at) / PIECE * PIECE;
-        if (at >= from->size)
+        /* Before it is rounded: that would lead back from an odd end. */
+        if (data >= from->size)
             break;
+        at = data / PIECE * PIECE;
         if (n > from->size - at)
             n = from->size - at;
         rc = sim_disk_read(from, buf, at, n, err);
