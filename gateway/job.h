@@ -91,11 +91,17 @@ void job_note_update(struct job *job, int64_t row, const char *ref,
                      const char *detail);
 /* It is gone, or was meant to stay; fire and forget, in order. */
 void job_note_close(struct job *job, int64_t row);
-/* The job's open rows, from attempts before; each() is called for every row,
- * then done(). */
-void job_note_each(struct job *job,
-                   void (*each)(void *ctx, int64_t row, const char *kind,
-                                const char *ref, const char *detail),
+/* One that is open. left: by a job that has ended. Texts are borrowed. */
+struct job_note_row {
+    int64_t row;
+    const char *kind, *ref, *detail;
+    bool left;
+};
+/* The job's open rows, from attempts before, and with a vault_id those that
+ * jobs which have ended left in it; each() is called for every row, then
+ * done(). */
+void job_note_each(struct job *job, int64_t vault_id,
+                   void (*each)(void *ctx, const struct job_note_row *row),
                    void (*done)(void *ctx, const struct err *err), void *ctx);
 
 /*

@@ -152,6 +152,7 @@ struct tidy_row {
     int64_t row;
     enum tidy_what what;
     bool gone;
+    bool left; /* by a job that has ended */
     char *ref, *detail;
 };
 
@@ -163,7 +164,7 @@ struct tidy {
     size_t count, next;
     char (*snapshots)[XENAPI_REF_MAX];
     size_t snapshot_count, snapshot_next;
-    bool no_memory;
+    bool no_memory, no_more; /* of what others have left */
     struct store *store;
     struct err err; /* the first failure; the rest is tried all the same */
     void (*done)(void *ctx, const struct err *err);
@@ -207,6 +208,27 @@ static bool has(const struct tidy *t, enum tidy_what what)
     return false;
 }
 
+/* One row could not be settled. What others have left waits for the next job,
+ * all of it: the store is likely to say the same of each. */
+static void stays(struct tidy *t, const struct tidy_row *r,
+                  const struct err *err)
+{
+    if (!r->left) {
+        err_keep(&t->err, err);
+        return;
+    }
+    t->no_more = true;
+    job_log(t->job, "warn", "what an earlier job left in the vault stays: %s",
+            err->text);
+}
+
+/* Whether the same may end otherwise later. */
+static bool may_pass(enum err_code code)
+{
+    return code == ERR_UNREACHABLE || code == ERR_TIMEOUT || code == ERR_IO ||
+           code == ERR_AGAIN || code == ERR_NOMEM;
+}
+
 static void on_aborted(void *ctx, const struct err *err,
                        const struct store_info *info)
 {
@@ -214,8 +236,11 @@ static void on_aborted(void *ctx, const struct err *err,
     struct tidy_row *r = &t->rows[t->next++];
 
     r->gone = err->code == ERR_OK || err->code == ERR_NOT_FOUND;
+    /* Uploads may not be listed here: then nobody can do more. */
+    if (!*r->ref && !may_pass(err->code))
+        r->gone = true;
     if (!r->gone)
-        err_keep(&t->err, err);
+        stays(t, r, err);
     tidy_next(t);
 }
 
@@ -235,10 +260,10 @@ static void on_confirmed(void *ctx, const struct err *err,
 
     r->gone = err->code == ERR_OK;
     if (r->gone)
-        job_log(t->job, "info", "the point of an earlier attempt %s",
-                words[verdict]);
+        job_log(t->job, "info", "the point of an earlier %s %s",
+                r->left ? "job" : "attempt", words[verdict]);
     else
-        err_keep(&t->err, err);
+        stays(t, r, err);
     tidy_next(t);
 }
 
@@ -270,17 +295,17 @@ static void tidy_next(struct tidy *t)
     while (t->next < t->count) {
         struct tidy_row *r = &t->rows[t->next];
 
-        if (!t->vault || (r->what != TIDY_UPLOAD && r->what != TIDY_POINT)) {
-            r->gone |= r->what == TIDY_OTHER;
+        if (!t->vault || (r->left && t->no_more) ||
+            (r->what != TIDY_UPLOAD && r->what != TIDY_POINT)) {
+            r->gone |= r->what == TIDY_OTHER && !r->left;
             t->next++;
             continue;
         }
         if (tidy_row(t, r, &err) == ERR_OK)
             return;
-        break;
+        stays(t, r, &err);
+        t->next++;
     }
-    if (err.code != ERR_OK)
-        err_keep(&t->err, &err);
     tidy_end(t);
 }
 
@@ -393,8 +418,7 @@ static void on_rows(void *ctx, const struct err *err)
     tidy_imports(t);
 }
 
-static void on_row(void *ctx, int64_t row, const char *kind, const char *ref,
-                   const char *detail)
+static void on_row(void *ctx, const struct job_note_row *note)
 {
     struct tidy *t = ctx;
     struct tidy_row *rows = realloc(t->rows, (t->count + 1) * sizeof(*rows));
@@ -406,17 +430,18 @@ static void on_row(void *ctx, int64_t row, const char *kind, const char *ref,
     }
     t->rows = rows;
     r = &rows[t->count++];
-    *r = (struct tidy_row){.row = row, .what = TIDY_OTHER};
-    if (strcmp(kind, "snapshot") == 0)
+    *r = (struct tidy_row){
+        .row = note->row, .what = TIDY_OTHER, .left = note->left};
+    if (strcmp(note->kind, "snapshot") == 0)
         r->what = TIDY_SNAPSHOT;
-    else if (strcmp(kind, "import") == 0)
+    else if (strcmp(note->kind, "import") == 0)
         r->what = TIDY_IMPORT;
-    else if (strcmp(kind, "upload") == 0)
+    else if (strcmp(note->kind, "upload") == 0)
         r->what = TIDY_UPLOAD;
-    else if (strcmp(kind, "point") == 0)
+    else if (strcmp(note->kind, "point") == 0)
         r->what = TIDY_POINT;
-    r->ref = strdup(ref);
-    r->detail = strdup(detail);
+    r->ref = strdup(note->ref);
+    r->detail = strdup(note->detail);
     if (!r->ref || !r->detail)
         t->no_memory = true;
 }
@@ -438,5 +463,8 @@ void job_tidy(struct job *job, struct pools_hold *pool,
     t->vault = vault;
     t->done = done;
     t->ctx = ctx;
-    job_note_each(job, on_row, on_rows, t);
+    job_note_each(job, vault && job->kind == &job_kind_backup
+                             ? vault->id
+                             : 0,
+                  on_row, on_rows, t);
 }

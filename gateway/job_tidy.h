@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gateway/job_tidy.h - takes away what an interrupted attempt of a job has left
- * in its pool and its vault, as its journal says.
+ * in its pool and its vault, and what jobs that have failed could not take
+ * away from that vault, as their journals say.
  *
  * Control loop only.
  */
@@ -15,9 +16,10 @@
 /*
  * Remove snapshots and half-imported VMs that carry the job's mark, abort the
  * uploads of its open journal rows, and close the rows. On a first attempt it
- * does nothing. pool or vault NULL: what lies there stays noted. done() once,
+ * has none. pool or vault NULL: what lies there stays noted. done() once,
  * later: ERR_UNREACHABLE and the like when something could not be asked - then
- * the rows stay open.
+ * the rows stay open. For what other jobs have left in the vault (a backup
+ * looks after that) it is tried, and no reason to fail.
  */
 void job_tidy(struct job *job, struct pools_hold *pool,
               struct vaults_hold *vault,

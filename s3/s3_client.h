@@ -30,6 +30,8 @@ struct s3_counters {
     uint64_t *requests;        /* sent, tries counted */
     uint64_t *lists;           /* of these, listings */
     uint64_t *sent, *received; /* bytes of bodies */
+    uint64_t *strays;          /* creates that may have left an upload which
+                                  could not be looked for */
 };
 
 struct s3_client_opts {

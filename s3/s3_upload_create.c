@@ -32,6 +32,8 @@ static void on_strays_gone(void *ctx, const struct err *err,
 {
     struct s3_upload_op *op = ctx;
 
+    if (err->code != ERR_OK && op->client->counters.strays)
+        ++*op->client->counters.strays;
     if (err->code != ERR_OK)
         log_event(LOG_WARN, "s3_stray_upload_stays",
                   log_text("store", s3_client_name(op->client)),

@@ -202,6 +202,8 @@ struct store {
     char location[256];     /* for messages: "s3://bucket/prefix at host" */
     uint64_t requests;      /* sent so far, retries counted; for the figures */
     uint64_t list_requests; /* of these, listings */
+    uint64_t strays; /* uploads that created() could not tell of, but which may
+                        be there: counted before it is called */
     uint64_t sent_bytes, received_bytes; /* of bodies */
 };
 

@@ -539,6 +539,7 @@ enum err_code store_s3_new(struct loop *loop, struct http_client *http,
     client.counters =
         (struct s3_counters){.requests = &ss->base.requests,
                              .lists = &ss->base.list_requests,
+                             .strays = &ss->base.strays,
                              .sent = &ss->base.sent_bytes,
                              .received = &ss->base.received_bytes};
     rc = s3_client_new(loop, http, &client, &ss->client, err);

@@ -47,4 +47,10 @@ enum err_code catalog_journal_each_open(struct catalog *c, const char *job_id,
                                         catalog_journal_fn *fn, void *ctx,
                                         struct err *err);
 
+/* Open rows that jobs which have ended left in a vault: what could not be taken
+ * away when they failed. */
+enum err_code catalog_journal_each_left(struct catalog *c, int64_t vault_id,
+                                        catalog_journal_fn *fn, void *ctx,
+                                        struct err *err);
+
 #endif

@@ -96,7 +96,8 @@ struct session_events {
     /* Begun and read step 1: disks may be added now. */
     void (*ready)(void *ctx);
     void (*drained)(void *ctx);
-    /* For the journal: an upload is open from here ... to there. */
+    /* For the journal: an upload is open from here ... to there. The id "" is
+     * never closed: there may be others under this name. */
     void (*upload_opened)(void *ctx, const char *name, const char *upload_id);
     void (*upload_closed)(void *ctx, const char *name, const char *upload_id);
     /* A point of this name is about to be put / was removed again. What stands

@@ -219,7 +219,8 @@ struct session_pack {
     unsigned pieces;
     bool creating;
     struct store_upload *upload;
-    char upload_id[256];
+    char upload_id[1024]; /* opaque, and some servers' are long */
+    uint64_t strays;      /* of the store, when its upload was asked for */
     struct store_op *op;
     struct index_op index;
     struct index_entry index_entry;

@@ -306,6 +306,9 @@ static void on_created(void *ctx, const struct err *err,
 
     p->op = NULL;
     p->upload = up;
+    /* What a lost answer may have left is noted without its name. */
+    if (s->opts.store->strays != p->strays && s->events.upload_opened)
+        s->events.upload_opened(s->opts.ctx, p->name, "");
     if (!up) {
         session_fail(s, err);
     } else {
@@ -325,6 +328,7 @@ static void create_upload(struct session_pack *p)
         .name = p->name, .created = on_created, .ctx = p};
     struct err err;
 
+    p->strays = s->opts.store->strays;
     session_send_write(s, &create.write, true);
     if (p->kind == SEAL_SLOT_DATA && s->settings.storage_class[0])
         create.write.storage_class = s->settings.storage_class;

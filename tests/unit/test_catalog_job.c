@@ -413,6 +413,7 @@ static void what_is_open_is_neither_forgotten_nor_pulled_away(void **state)
     struct catalog_journal row = {.pool_id = j->pool, .vault_id = j->vault,
                                   .kind = "snapshot", .ref = "",
                                   .detail = ""};
+    struct rows s = {0};
     struct catalog_job job;
     unsigned count = 9;
     int64_t entry;
@@ -424,6 +425,10 @@ static void what_is_open_is_neither_forgotten_nor_pulled_away(void **state)
                      ERR_CONFLICT);
     jobs_end(j, id, CATALOG_JOB_FAILED);
     j->f.now_ms += 1000;
+    /* what lies in the pool is not the vault's */
+    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
+                                               &s, &j->f.err));
+    assert_int_equal(s.count, 0);
     assert_int_equal(catalog_pool_remove(j->f.c, j->pool, &j->f.err),
                      ERR_CONFLICT);
     assert_int_equal(catalog_vault_remove(j->f.c, j->vault, &j->f.err),
@@ -445,6 +450,40 @@ static void what_is_open_is_neither_forgotten_nor_pulled_away(void **state)
     assert_int_equal(count, 1);
     assert_int_equal(catalog_job_get(j->f.c, 0, id, &job, &j->f.err),
                      ERR_NOT_FOUND);
+}
+
+static void what_ended_jobs_left_in_a_vault_is_found(void **state)
+{
+    struct jobs *j = *state;
+    char ended[CATALOG_JOB_ID], goes[CATALOG_JOB_ID];
+    struct catalog_journal row = {.vault_id = j->vault, .kind = "upload",
+                                  .ref = "u1", .detail = "packs/x"};
+    struct rows s = {0};
+    int64_t one, two;
+
+    jobs_add(j, "backup", j->acme, ended);
+    jobs_add(j, "backup", j->acme, goes);
+    memcpy(row.job_id, ended, sizeof(ended));
+    assert_ok(&j->f, catalog_journal_add(j->f.c, &row, &one, &j->f.err));
+    memcpy(row.job_id, goes, sizeof(goes));
+    assert_ok(&j->f, catalog_journal_add(j->f.c, &row, &two, &j->f.err));
+    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
+                                               &s, &j->f.err));
+    assert_int_equal(s.count, 0);
+    jobs_end(j, ended, CATALOG_JOB_FAILED);
+    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
+                                               &s, &j->f.err));
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.last.id, one);
+    assert_string_equal(s.ref, "u1");
+    s.count = 0;
+    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault + 1,
+                                               on_journal, &s, &j->f.err));
+    assert_int_equal(s.count, 0);
+    assert_ok(&j->f, catalog_journal_close(j->f.c, one, &j->f.err));
+    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
+                                               &s, &j->f.err));
+    assert_int_equal(s.count, 0);
 }
 
 static void a_jobs_pool_and_vault_are_named_after_they_are_gone(void **state)
@@ -482,6 +521,7 @@ int main(void)
         ROW(a_line_is_cut_between_characters_and_kept_on_one_line),
         ROW(the_journal_shows_what_is_still_open),
         ROW(what_is_open_is_neither_forgotten_nor_pulled_away),
+        ROW(what_ended_jobs_left_in_a_vault_is_found),
         ROW(a_jobs_pool_and_vault_are_named_after_they_are_gone),
     };
 
