@@ -2,16 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """./run bench: the measures of DESIGN.md, "Measures", and their bounds.
 
-    bench.py [--json] [--rounds N] [--size MIB] [--stream-size MIB]
-             [--only GROUP] [--dir DIR]
+    bench.py [--json] [--alone] [--rounds N] [--size MIB] [--only GROUP]
+             [--stream-size MIB] [--dense] [--index-size GIB] [--dir DIR]
 
-Prints a table, or with --json one object per line and nothing else. Groups are
-full, again, restore and rss. All CPU figures are of cairnd alone; what
-simulator and store used stands beside them in `raw`. Ratios are taken within a
-round, and the median of the rounds is the value. Ends with 0 unless a measure
-could not be taken: a bound that is missed is told, not hidden.
+Prints a table, or with --json one object per line and nothing else. All CPU
+figures are of cairnd alone; what simulator and store used stands beside them in
+`raw`. Ratios are taken within a round, and the median of the rounds is the
+value. Ends with 0 unless a measure could not be taken: a bound that is missed
+is told, not hidden.
+
+    full      first backups of real files and of random bytes, to a folder and
+              to a store over http and https
+    again     an unchanged VM, and one of which 2 % have changed
+    restore   to a file and to a pool
+    verify    a point, with all its chunks
+    rss       peak memory: one stream at 64 MiB, 32 streams at once and 60
+              that queue at 640 MiB, a VM four times as large. Disks have the
+              size told, an eighth of it data; --dense fills them (about 100
+              GiB on --dir)
+    index     filling the index of a vault of --index-size GiB
+
+Each round starts everything afresh and makes one backup before it measures:
+what a gateway keeps from job to job it has then ("first_job" tells what that
+one cost). Others on the machine disturb: "others" tells how many cores they
+took while something was measured, and with --alone (as root) they are held
+back; that is also the way to measure cores_busy where others work.
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -21,6 +39,7 @@ import sys
 import tempfile
 
 import benchdata
+import benchindex
 import benchlib
 import benchround
 import benchrss
@@ -48,14 +67,14 @@ class Report:
                               "raw": raw}), flush=True)
             return
         if not self.headed:
-            print("%-28s %12s %-9s %12s" % ("measure", "value", "unit",
+            print("%-28s %12s %-11s %12s" % ("measure", "value", "unit",
                                             "bound"))
             self.headed = True
         limit = "" if bound is None else "%s %.6g" % (
             ">=" if least else "<=", bound)
-        print("%-28s %12.6g %-9s %12s  %s" % (
+        print("%-28s %12.6g %-11s %12s  %s" % (
             name, value, unit, limit,
-            "" if bound is None else "ok" if ok else "MISSED"), flush=True)
+            "" if bound is None else "OK" if ok else "MISSED"), flush=True)
 
     def missing(self, name, why):
         self.incomplete = True
@@ -183,11 +202,43 @@ def tell_restore(report, rounds):
         rounds, "restore_pool_dir", "real", "restore", "out_https"), 1.25)
 
 
-def pin():
-    """Two cores, as the bounds have it. How many there are."""
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    os.sched_setaffinity(0, cores)
-    return len(cores)
+def tell_verify(report, rounds):
+    """No bound; what it is to be judged by stands beside it."""
+    for store in ("http", "dir"):
+        name = "verify_" + store
+        found = [r for r in rounds if name in r and "real" in r["limit"]]
+        if not found:
+            report.missing(name, "no round of it succeeded")
+            continue
+        gib = [r["limit"]["real"]["restore"]["nonzero_bytes"] / GIB
+               for r in found]
+        report.add(name, statistics.median(
+            r[name]["cpu_s"]["cairnd"] / g for r, g in zip(found, gib)),
+            "s per GiB", None, {"gib": gib, "rounds": [r[name] for r in found]})
+        report.add(name + "_wall", statistics.median(
+            r[name]["wall_s"] / g for r, g in zip(found, gib)),
+            "s per GiB", None, {"gib": gib, "rounds": [r[name] for r in found]})
+        report.ratio(name + "_limit", against_limit(
+            rounds, name, "real", "restore",
+            *(("get_http",) if store == "http" else ())), None)
+
+
+def tell_machine(report, rounds):
+    """What stands beside all figures."""
+    warm = [r["warm"] for r in rounds if "warm" in r]
+    if warm:
+        report.add("first_job", statistics.median(
+            w["cpu_s"]["cairnd"] / (w["result"]["read_bytes"] / GIB)
+            for w in warm), "s per GiB", None, {"rounds": warm})
+    cases = [(c["machine_cpu_s"] - c["bench_cpu_s"] -
+              sum(c["cpu_s"].values()), c["wall_s"])
+             for r in rounds for c in r.values()
+             if isinstance(c, dict) and "bench_cpu_s" in c]
+    if cases:
+        others = [max(0.0, cpu / wall) for cpu, wall in cases if wall > 0]
+        report.add("others", statistics.median(others), "cores", None,
+                   {"cases": [round(o, 3) for o in others],
+                    "load": os.getloadavg()})
 
 
 def parse():
@@ -197,43 +248,60 @@ def parse():
     p.add_argument("--rounds", type=int, default=5, metavar="N")
     p.add_argument("--size", type=int, default=640, metavar="MIB",
                    help="of the disks with real files and random bytes")
-    p.add_argument("--stream-size", type=int, default=128, metavar="MIB",
-                   help="of each of 32 streams; 60 streams have half of it")
-    p.add_argument("--only", choices=["full", "again", "restore", "rss"])
+    p.add_argument("--alone", action="store_true",
+                   help="hold others on this machine back (root)")
+    p.add_argument("--stream-size", type=int, default=1024, metavar="MIB",
+                   help="of the disks of 32 streams; 60 have half of it")
+    p.add_argument("--dense", action="store_true",
+                   help="those disks are full of data, not an eighth of them")
+    p.add_argument("--index-size", type=int, default=1024, metavar="GIB",
+                   help="of the vault whose index is filled")
+    p.add_argument("--only", choices=["full", "again", "restore", "verify",
+                                      "rss", "index"])
     p.add_argument("--dir", default=None, help="where there is room")
     args = p.parse_args()
-    if args.rounds < 1 or args.size < 256 or args.stream_size < 2 or \
-            args.stream_size > args.size // 2:
-        p.error("at least 1 round, 256 MiB, and streams of half a disk")
+    if args.rounds < 1 or args.size < 256 or args.stream_size < 64 or \
+            args.index_size < 1:
+        p.error("at least 1 round, 256 MiB, streams of 64 MiB, 1 GiB of index")
     return args
 
 
+def run_rounds(args, report, folder, images, cores):
+    rounds = []
+    for n in range(args.rounds):
+        rounds.append(benchround.take(
+            os.path.join(folder, "round-%d" % n), images, args.only,
+            lambda name, why: note("%s: %s" % (name, why)),
+            prove=n == 0))
+        note("round %d of %d is done" % (n + 1, args.rounds))
+    if args.only in (None, "full"):
+        tell_full(report, rounds, cores)
+        tell_size(report, rounds)
+    if args.only in (None, "again"):
+        tell_again(report, rounds)
+    if args.only in (None, "restore"):
+        tell_restore(report, rounds)
+    if args.only in (None, "verify"):
+        tell_verify(report, rounds)
+    tell_machine(report, rounds)
+
+
 def run(args, report, folder):
-    cores = pin()
+    cores = benchlib.pin()
     images = {k: os.path.join(folder, k + ".raw") for k in KINDS}
-    note("making disks of %d MiB in %s" % (args.size, folder))
-    files = benchdata.make_real(images["real"], args.size * MIB)
-    benchdata.make_random(images["random"], args.size * MIB)
-    note("%d files; %d rounds" % (files, args.rounds))
-    if args.only != "rss":
-        rounds = []
-        for n in range(args.rounds):
-            rounds.append(benchround.take(
-                os.path.join(folder, "round-%d" % n), images, args.only,
-                lambda name, why: note("%s: %s" % (name, why)),
-                prove=n == 0))
-            note("round %d of %d is done" % (n + 1, args.rounds))
-        if args.only in (None, "full"):
-            tell_full(report, rounds, cores)
-            tell_size(report, rounds)
-        if args.only in (None, "again"):
-            tell_again(report, rounds)
-        if args.only in (None, "restore"):
-            tell_restore(report, rounds)
-    os.unlink(images["random"])
+    note("load %s" % " ".join("%.1f" % x for x in os.getloadavg()))
+    if args.only != "index":
+        note("making disks of %d MiB in %s" % (args.size, folder))
+        files = benchdata.make_real(images["real"], args.size * MIB)
+        note("%d files; %d rounds" % (files, args.rounds))
+    if args.only not in ("rss", "index"):
+        benchdata.make_random(images["random"], args.size * MIB)
+        run_rounds(args, report, folder, images, cores)
+        os.unlink(images["random"])
     if args.only in (None, "rss"):
-        benchrss.measure(report, folder, images["real"],
-                         args.stream_size * MIB)
+        benchrss.measure(report, folder, images["real"], args)
+    if args.only in (None, "index"):
+        benchindex.measure(report, folder, args.index_size)
 
 
 def note(text):
@@ -246,7 +314,10 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = tempfile.mkdtemp(prefix="cairn-bench-", dir=args.dir)
     try:
-        run(args, report, folder)
+        with contextlib.ExitStack() as stack:
+            if args.alone:
+                stack.enter_context(benchlib.Alone())
+            run(args, report, folder)
     except benchlib.Unmeasured as e:
         report.missing("the rest", e)
     finally:

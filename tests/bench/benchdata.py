@@ -74,21 +74,24 @@ def make_random(image, size):
             f.write(os.urandom(MIB))
 
 
-def make_slice(image, source, number, size):
-    """A piece of another disk, on no chunk grid that another one of the first
-    64 shares: streams of these have nothing to share."""
-    room = os.path.getsize(source) - size - MIB
-    begin = number * 7 * MIB % max(room, 1) // MIB * MIB
-    begin += number % 32 * 4096 + number // 32 * 512
+def make_slice(image, source, number, size, data=None):
+    """A disk of `size` bytes with `data` bytes (default: full) of another
+    disk's, evenly spread in pieces of 4 MiB, on no chunk grid that another one
+    of the first 64 shares: streams of these have nothing to share."""
+    piece_bytes = 4 * MIB
+    pieces = max(1, (size if data is None else data) // piece_bytes)
+    room = os.path.getsize(source) - piece_bytes - MIB
+    if room < 64 * MIB:
+        raise RuntimeError("%s is too small for slices" % source)
+    shift = number % 32 * 4096 + number // 32 * 512
     with open(source, "rb") as f, open(image, "wb") as out:
-        f.seek(begin)
-        left = size
-        while left:
-            piece = f.read(min(left, 4 * MIB))
-            if not piece:
-                raise RuntimeError("%s is too small for slices" % source)
-            out.write(piece)
-            left -= len(piece)
+        out.truncate(size)
+        for i in range(pieces):
+            at = number * 7 * MIB + i * piece_bytes
+            # Once around, the same bytes come on another grid.
+            f.seek(at % room // MIB * MIB + shift + at // room * 1024)
+            out.seek(i * size // pieces // MIB * MIB)
+            out.write(f.read(min(piece_bytes, size - out.tell())))
 
 
 class Overwritten:

@@ -16,6 +16,8 @@ MIB = 1 << 20
 CHUNK = 128 << 10
 PART = 16 * MIB
 STORES = ("dir", "http", "https")
+FOLDERS = {"dir": "vault", "warm": "warm"}  # vaults that lie in a folder
+WARM_BYTES = 96 * MIB  # as much as fills all buffers of a stream
 KINDS = ("real", "random")
 REQUESTS = ("put", "get", "head", "delete", "list", "create", "part",
             "complete", "abort", "other")
@@ -33,7 +35,9 @@ class Round:
         self.folder = folder
         self.images = images
         cert = benchlib.make_certificate(folder)
-        room = 3 * sum(os.path.getsize(i) for i in images.values()) // 2
+        room = 3 * sum(os.path.getsize(images[k]) for k in KINDS) // 2
+        warm = os.path.join(folder, "warm.raw")
+        benchdata.make_random(warm, WARM_BYTES)
         self.sinks = {
             "http": benchlib.Sink(options=["--warm", str(room)]),
             "https": benchlib.Sink(cert, ["--warm", str(room)])}
@@ -43,21 +47,28 @@ class Round:
             {"name": "%s-%s" % (kind, store), "power_state": "Halted",
              "tags": [store], "disks": [{"file": images[kind],
                                          "in_place": True}]}
-            for store in STORES for kind in KINDS]}])
+            for store in STORES for kind in KINDS] + [
+                {"name": "warm", "power_state": "Halted", "tags": ["warm"],
+                 "disks": [{"file": warm, "in_place": True}]}]}])
         stack.callback(self.sim.stop)
         self.gateway = benchlib.Gateway(os.path.join(folder, "gw"), "1 GiB")
         stack.callback(self.gateway.stop)
         self.gateway.add_pool(self.sim, "p")
-        self.vault_dir = os.path.join(folder, "vault")
-        os.makedirs(self.vault_dir)
-        for store in STORES:
+        self.vault_dir = os.path.join(folder, FOLDERS["dir"])
+        for store in STORES + ("warm",):
             self.gateway.add_tenant(store, "p")
-            if store == "dir":
-                self.gateway.add_vault(store, "file://" + self.vault_dir)
+            if store in FOLDERS:
+                self.gateway.add_vault(
+                    store, "file://" + self.make_folder(FOLDERS[store]))
             else:
                 self.gateway.add_vault(
                     store, "s3://bench/vault", self.sinks[store],
                     cert[0] if store == "https" else None)
+
+    def make_folder(self, name):
+        path = os.path.join(self.folder, name)
+        os.makedirs(path)
+        return path
 
     def pids(self, store=None):
         pids = {"cairnd": self.gateway.pid, "xensim": self.sim.pid}
@@ -74,20 +85,22 @@ class Round:
         before = sink.stats() if sink else None
         cpu = {n: benchlib.cpu(p) for n, p in pids.items()}
         machine, began = benchlib.machine_cpu(), time.monotonic()
+        own = time.process_time()
         yield raw
         raw["wall_s"] = time.monotonic() - began
         raw["machine_cpu_s"] = benchlib.machine_cpu() - machine
+        raw["bench_cpu_s"] = time.process_time() - own
         raw["cpu_s"] = {n: benchlib.cpu(p) - cpu[n] for n, p in pids.items()}
         if sink:
             after = sink.stats()
             raw["store"] = {k: after[k] - before[k]
                             for k in REQUESTS + ("received", "sent")}
 
-    def backup(self, kind, store):
+    def backup(self, kind, store, vm=None):
         sampler = benchlib.Sampler(self.pids(store), self.sim.pid)
         try:
             with self.counted(store) as raw:
-                job = self.gateway.backup("p/%s-%s" % (kind, store))[0]
+                job = self.gateway.backup("p/" + (vm or kind + "-" + store))[0]
         finally:
             flow = sampler.finish()
         raw["flow"] = flow
@@ -105,6 +118,12 @@ class Round:
         xapi.logout()
         return got
 
+    def warm_up(self):
+        """A gateway runs for months: what it keeps from job to job, above all
+        memory that the kernel has cleared, it has after this. Returns what
+        the first job cost."""
+        return self.backup(None, None, "warm")
+
     def put(self, sink, size, parallel, part, name="bare"):
         return benchlib.run_json("bench_bare", "put", parallel, size, part,
                                  "%s/bench/%s" % (sink.url, name))
@@ -115,6 +134,17 @@ class Round:
         self.put(sink, size, 2, -(-size // parts), "get")
         return benchlib.run_json("bench_bare", "get", 2, *[
             "%s/bench/get%d" % (sink.url, i) for i in range(parts)])
+
+    # --- verifying ---
+
+    def verify(self, store):
+        """The newest point of a VM with real files, with all its chunks."""
+        with self.counted(store) as raw:
+            answer = self.gateway.api(
+                "POST", "/points/real-%s@latest/verify" % store)
+            job = self.gateway.wait([answer["jobs"][0]["id"]])[0]
+        raw["result"] = job["result"]
+        return raw
 
     # --- restores ---
 
@@ -176,19 +206,21 @@ def take_limits(r, out, only):
     for kind in KINDS if only in (None, "full") else ("real",):
         modes = {"full": ["full"], "again": ["unchanged", "full"],
                  "restore": ["restore", "full"],
+                 "verify": ["restore"],
                  None: ["full", "unchanged", "restore"]}[only]
         if kind == "random":
             modes = ["full"]
         limit = {m: benchlib.run_json("bench_limit", m, r.images[kind])
                  for m in modes}
-        stored = limit["full"]["stored_bytes"]
+        stored = limit[modes[-1]]["stored_bytes"]
         bare = {"get_export": r.get_export(kind)}
         if only in (None, "full"):
             for name in ("http", "https"):
                 bare["put_" + name] = r.put(r.sinks[name], stored, 2, PART)
+        if kind == "real" and only in (None, "restore", "verify"):
+            bare["get_http"] = r.get(r.sinks["http"], stored)
         if kind == "real" and only in (None, "restore"):
             exported = bare["get_export"]["bytes"]
-            bare["get_http"] = r.get(r.sinks["http"], stored)
             for name in ("http", "https"):
                 bare["out_" + name] = r.put(r.sinks[name], exported, 1,
                                             64 * MIB, "out")
@@ -222,9 +254,10 @@ def take(folder, images, only, tell, prove):
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         r = Round(folder, images, stack)
+        out["warm"] = r.warm_up()
         take_limits(r, out, only)
         for store in STORES:
-            if only in (None, "full", "restore") or store == "http":
+            if only in (None, "full", "restore", "verify") or store == "http":
                 case("full_real_" + store, lambda s=store: r.backup("real", s))
             if only in (None, "full"):
                 if store == "dir":
@@ -237,6 +270,9 @@ def take(folder, images, only, tell, prove):
                      lambda s=store: r.restore_file(s, prove))
                 case("restore_pool_" + store,
                      lambda s=store: r.restore_pool(s, prove))
+        if only in (None, "verify"):
+            for store in ("http", "dir"):
+                case("verify_" + store, lambda s=store: r.verify(s))
         if only in (None, "again"):
             take_again(r, case)
     return out

@@ -10,6 +10,9 @@ import simlib
 
 MIB = 1 << 20
 BEYOND = 96  # MiB on top of `memory`, whatever the streams
+GROWTH = 8   # MiB, of a VM four times as large
+SHARE = 8    # one byte in so many of a disk is data, but with --dense
+GROWTH_SHARE = 4  # ... where one stream is to fill all that it may have
 
 
 def vm(name, file):
@@ -62,16 +65,16 @@ class Rss:
                 part.stop()
 
 
-def slices(folder, source, count, size):
+def slices(folder, source, count, size, data):
     files = []
     for i in range(count):
         files.append(os.path.join(folder, "slice-%02d.raw" % i))
-        benchdata.make_slice(files[-1], source, i, size)
+        benchdata.make_slice(files[-1], source, i, size, data)
     return files
 
 
-def measure(report, folder, real, stream_bytes):
-    """real: a disk; stream_bytes: size of each of many streams."""
+def measure(report, folder, real, args):
+    """real: a disk to take bytes from. args: as of bench.py."""
 
     def one(name, memory_mib, files, take):
         place = os.path.join(folder, name)
@@ -84,14 +87,18 @@ def measure(report, folder, real, stream_bytes):
         finally:
             if rss:
                 rss.stop()
+            for path in files:
+                os.unlink(path)
 
     def one_stream(rss):
-        small = rss.peak(rss.names[0])
-        big = rss.peak(rss.names[1])
+        _, small, big = [rss.peak(n) for n in rss.names]
         report.add("rss_one_stream", big["peak_bytes"] / MIB, "MiB",
                    rss.memory_mib + BEYOND, big)
         report.add("rss_growth", (big["peak_bytes"] - small["peak_bytes"]) /
-                   MIB, "MiB", 8, {"small": small, "big": big})
+                   MIB, "MiB", GROWTH, {
+                       "small": small, "big": big,
+                       "small_disk_mib": args.stream_size,
+                       "big_disk_mib": 4 * args.stream_size})
 
     def many(name):
         def take(rss):
@@ -100,12 +107,16 @@ def measure(report, folder, real, stream_bytes):
                        rss.memory_mib + BEYOND, raw)
         return take
 
-    # Half of it is enough to fill all that a stream may have.
-    pieces = slices(folder, real, 1, os.path.getsize(real) // 2 - MIB)
-    one("rss_one_stream", 64, pieces + [real], one_stream)
-    for count, size in ((32, stream_bytes), (60, stream_bytes // 2)):
-        pieces = slices(folder, real, count, size)
-        one("rss_%d_streams" % count, 640, pieces,
+    # The first brings the process to its size, as any job would.
+    vms = []
+    for number, times in enumerate((1, 1, 4)):
+        vms.append(os.path.join(folder, "growth-%d.raw" % number))
+        size = args.stream_size * times
+        benchdata.make_slice(vms[-1], real, number, size * MIB,
+                             size * MIB if args.dense else
+                             size * MIB // GROWTH_SHARE)
+    one("rss_one_stream", 64, vms, one_stream)
+    for count, size in ((32, args.stream_size), (60, args.stream_size // 2)):
+        one("rss_%d_streams" % count, 640,
+            slices(folder, real, count, size * MIB, size * MIB // (1 if args.dense else SHARE)),
             many("rss_%d_streams" % count))
-        for p in pieces:
-            os.unlink(p)
