@@ -93,11 +93,17 @@ static void merge(struct xenapi_exchange *x)
             ours ? x->task_err.text : x->stream_err.text);
 }
 
+/* A host stops reading an upload when it has what it wants. */
+static bool is_done(const struct xenapi_exchange *x)
+{
+    return !x->task && x->task_err.code == ERR_OK;
+}
+
 static void judge(struct xenapi_exchange *x)
 {
     if (x->cancelled)
         err_set(&x->err, ERR_CANCELLED, 0, "cancelled");
-    else if (x->stream_err.code == ERR_OK)
+    else if (x->stream_err.code == ERR_OK || (x->opts.upload && is_done(x)))
         x->err = x->task_err;
     else if (x->task_err.code == ERR_OK || x->task)
         x->err = x->stream_err;

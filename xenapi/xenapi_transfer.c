@@ -152,15 +152,15 @@ static bool is_redirect(int status)
            status == 308;
 }
 
-/* A host that has said 200 may break off when it has what it wants: then its
- * task tells how it went. */
+/* A host that has said 200 and has the whole body may break off, or be long
+ * about it: its task tells how it went. */
 static bool is_taken(const struct xenapi_transfer *t, const struct err *err,
                      const struct http_response *r)
 {
     if (!t->ticket->upload || r->status != 200)
         return false;
-    return t->probing || err->code == ERR_IO ||
-           (err->code == ERR_TIMEOUT && r->sent_bytes >= t->opts.body_bytes);
+    return t->probing || (r->sent_bytes >= t->opts.body_bytes &&
+                          (err->code == ERR_IO || err->code == ERR_TIMEOUT));
 }
 
 static void on_done(void *ctx, const struct err *err,

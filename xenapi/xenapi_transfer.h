@@ -23,9 +23,8 @@ struct xenapi_transfer;
 
 /*
  * Once per started transfer, never from inside a call into this room. ERR_OK:
- * download: an answer 200 came and its body ended; upload: the host took the
- * whole body, or closed the connection having said 200: what it made of it
- * says the task. Else ERR_UNREACHABLE, ERR_TIMEOUT, ERR_IO, ERR_DENIED (401,
+ * download: an answer 200 came and its body ended; upload: the host said 200
+ * and took the whole body: what it made of it says the task. Else ERR_UNREACHABLE, ERR_TIMEOUT, ERR_IO, ERR_DENIED (401,
  * 403; detail is the status), ERR_REMOTE (the host's own words), ERR_PROTOCOL
  * (a redirect to a stranger), ERR_CANCELLED, ERR_NOMEM. bytes: of the body that
  * came or went.

@@ -192,7 +192,11 @@ def thick_sr():
 
 
 def import_trouble():
-    with simlib.Sim(world()) as sim, gwlib.Gateway() as gw:
+    # More than sockets hold: what breaks off after 5 MiB breaks off in the
+    # middle.
+    disk = {"size": 48 * MIB, "fill": "random"}
+    with simlib.Sim(world(gwcase.vm("web", disk))) as sim, \
+            gwlib.Gateway() as gw:
         gwcase.set_up(gw, sim)
         gw.ok("backup", "web")
         args = ["restore", "web@latest", "--pool", "rome", "--sr", SR,
@@ -202,7 +206,6 @@ def import_trouble():
         rows = [("import_401", {}, {5, 75}), ("import_400", {}, {1}),
                 ("import_cut", {"after": 5 * MIB}, {1, 8, 75}),
                 ("import_fail", {"after": 5 * MIB, "error": FULL}, {1, 6}),
-                ("import_vanish", {"after": 5 * MIB}, {1, 75}),
                 ("sr_full", {}, {1, 6}),
                 ("rpc_error", {"method": "VIF.create", "error": [
                     "NETWORK_ALREADY_CONNECTED", "x", "y"]}, {1, 7})]
@@ -216,6 +219,21 @@ def import_trouble():
                          len(state["vdis"]) == vdis,
                          [v["name_label"] for v in state["vms"]])
         gw.ok(*args)
+
+
+def dead_host():
+    """A host dies in mid-import: its task stays, and nothing is cleaned up."""
+    disk = {"size": 48 * MIB, "fill": "random"}
+    with simlib.Sim(world(gwcase.vm("web", disk))) as sim, \
+            gwlib.Gateway() as gw:
+        gwcase.set_up(gw, sim)
+        gw.ok("backup", "web")
+        sim.fault("import_vanish", pool="rome", after=5 * MIB)
+        err = refused("a host that dies in mid-import: one sentence", gw, [
+            "restore", "web@latest", "--pool", "rome", "--sr", SR,
+            "--network", "0=lan"], {1, 75}, ["acme", "web"])
+        checks.check("that tells what could not be removed",
+                     "OTHER_OPERATION_IN_PROGRESS" in err, err)
 
 
 def damage():
@@ -374,7 +392,7 @@ def cancelled():
 
 
 for test in (wrong_names, wrong_password, every_export_fault, harmless_faults,
-             pool_trouble, thick_sr, import_trouble, damage, two_tenants,
-             killed, cancelled, second_daemon):
+             pool_trouble, thick_sr, import_trouble, dead_host, damage,
+             two_tenants, killed, cancelled, second_daemon):
     checks.run(test.__name__, test)
 checks.finish()
