@@ -70,8 +70,9 @@ void api_doc_parsed(struct api_doc *d, const char *key, const char *text)
     struct json *parsed = NULL;
     struct err err;
 
-    if (text[0])
-        json_parse(text, strlen(text), &parsed, &err);
+    if (text[0] &&
+        json_parse(text, strlen(text), &parsed, &err) == ERR_NOMEM)
+        doc_keep(d, false);
     api_doc_take(d, key, parsed ? parsed : json_new_null());
 }
 

@@ -83,7 +83,3 @@ void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd,
     return fails() ? MAP_FAILED : __real_mmap(at, len, prot, flags, fd, offset);
 }
 
-void *alloc_fail_malloc(size_t size)
-{
-    return __wrap_malloc(size);
-}

@@ -3,8 +3,8 @@
  * tests/unit/alloc_fail.h - makes the n-th allocation of our code fail.
  *
  * Link test_alloc_fail: malloc, calloc, realloc, strdup and mmap of all that is
- * linked statically go through here; those of shared libraries do not, but
- * alloc_fail_malloc() can be handed to a library that takes an allocator.
+ * linked statically go through here, and jansson's, which base/json lets pass
+ * through its own; those of other shared libraries do not.
  *
  *   for (unsigned n = 1; alloc_fail_round(n); n++)
  *       ... do it; with enough memory it works, else it says ERR_NOMEM ...
@@ -28,6 +28,5 @@ bool alloc_fail_happened(void);
 /* No failing from here on, until the next round: for clean-up and checks. */
 void alloc_fail_off(void);
 
-void *alloc_fail_malloc(size_t size);
 
 #endif
