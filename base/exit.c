@@ -25,6 +25,11 @@ static const struct {
     {EXIT_INTERRUPTED, "interrupted"},
 };
 
+static bool is_store(enum exit_peer peer)
+{
+    return peer == EXIT_PEER_STORE || peer == EXIT_PEER_VAULT;
+}
+
 enum exit_code exit_of(enum err_code code, enum exit_peer peer)
 {
     switch (code) {
@@ -37,7 +42,7 @@ enum exit_code exit_of(enum err_code code, enum exit_peer peer)
     case ERR_INTEGRITY:
         return EXIT_DAMAGE;
     case ERR_NOT_FOUND:
-        return EXIT_NOT_FOUND;
+        return peer == EXIT_PEER_VAULT ? EXIT_NO_VAULT : EXIT_NOT_FOUND;
     case ERR_CONFLICT:
         return EXIT_CONFLICT;
     case ERR_QUOTA:
@@ -52,7 +57,7 @@ enum exit_code exit_of(enum err_code code, enum exit_peer peer)
     case ERR_UNREACHABLE:
         if (peer == EXIT_PEER_POOL)
             return EXIT_POOL;
-        return peer == EXIT_PEER_STORE ? EXIT_STORE : EXIT_AGAIN;
+        return is_store(peer) ? EXIT_STORE : EXIT_AGAIN;
     case ERR_NOMEM:
     case ERR_IO:
     case ERR_CANCELLED:
@@ -61,6 +66,13 @@ enum exit_code exit_of(enum err_code code, enum exit_peer peer)
         break;
     }
     return EXIT_FAILED;
+}
+
+enum exit_code exit_of_err(const struct err *err, enum exit_peer peer)
+{
+    if (is_store(peer) && err->code == ERR_REMOTE && err->detail == 404)
+        return EXIT_NO_VAULT;
+    return exit_of(err->code, peer);
 }
 
 bool exit_is_known(long n)

@@ -31,12 +31,23 @@ enum exit_code {
     EXIT_INTERRUPTED = 130,
 };
 
-/* Whom the failed call was made to: tells EXIT_POOL from EXIT_STORE. */
-enum exit_peer { EXIT_PEER_NONE, EXIT_PEER_POOL, EXIT_PEER_STORE };
+/* Whom the failed call was made to: tells EXIT_POOL from EXIT_STORE. VAULT: a
+ * store, as long as the vault in it is being opened. */
+enum exit_peer {
+    EXIT_PEER_NONE,
+    EXIT_PEER_POOL,
+    EXIT_PEER_STORE,
+    EXIT_PEER_VAULT,
+};
 
 /* ERR_UNREACHABLE and ERR_TIMEOUT become EXIT_POOL, EXIT_STORE, or without a
- * peer EXIT_AGAIN; all else depends on the code alone. */
+ * peer EXIT_AGAIN; what is not found while a vault is opened, EXIT_NO_VAULT;
+ * all else depends on the code alone. */
 enum exit_code exit_of(enum err_code code, enum exit_peer peer);
+
+/* The same, with one thing that the code alone does not tell: a store's 404
+ * that is no object's (ERR_REMOTE) means that its bucket does not exist. */
+enum exit_code exit_of_err(const struct err *err, enum exit_peer peer);
 
 /* Whether n is a number of this table. */
 bool exit_is_known(long n);

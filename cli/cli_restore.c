@@ -97,11 +97,11 @@ static int restore_print(struct cli_run *run, const struct json *docs)
 
     if (run->json)
         return cli_out_json(job);
+    if (json_bool(json_get(result, "dry_run"), false))
+        printf("this would be done:\n");
     if (vm)
         printf("VM %s: %s -> %s\n", cli_out_text(vm, "name"),
                cli_out_text(vm, "old"), cli_out_text(vm, "new"));
-    else if (json_bool(json_get(result, "dry_run"), false))
-        printf("this would be done:\n");
     cli_out_list(run, json_get(result, "disks"), disk_columns,
                  BYTES_COUNT(disk_columns));
     return cli_out_list(run, json_get(result, "nics"), nic_columns,

@@ -63,7 +63,7 @@ static void call_send_problem(struct api_call *call)
 {
     enum exit_code exit = call->exit >= 0
                               ? (enum exit_code)call->exit
-                              : exit_of(call->err.code, call->peer);
+                              : exit_of_err(&call->err, call->peer);
     struct http_header allow = {"Allow", call->object};
     struct http_header bearer = {"WWW-Authenticate", "Bearer"};
     const struct http_header *extra = NULL;

@@ -28,7 +28,7 @@ static void on_found_list(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
 
-    api_call_wait(call, EXIT_PEER_STORE, NULL);
+    api_call_wait(call, EXIT_PEER_VAULT, NULL);
     b->key_list(b->ctx, call->id, on_list, call);
 }
 
@@ -52,7 +52,7 @@ static void on_found_test(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
 
-    api_call_wait(call, EXIT_PEER_STORE, on_tested);
+    api_call_wait(call, EXIT_PEER_VAULT, on_tested);
     b->key_test(b->ctx, call->id, api_call_text(call, "key_file"),
                 api_call_on_json, call);
 }
@@ -66,7 +66,7 @@ static void on_found_grant(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
 
-    api_call_wait(call, EXIT_PEER_STORE, NULL);
+    api_call_wait(call, EXIT_PEER_VAULT, NULL);
     b->key_grant(b->ctx, call->id, api_call_text(call, "public_key"),
                  api_call_on_json, call);
 }
@@ -89,7 +89,7 @@ static void on_found_export(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
 
-    api_call_wait(call, EXIT_PEER_STORE, NULL);
+    api_call_wait(call, EXIT_PEER_VAULT, NULL);
     b->key_export(b->ctx, call->id, api_call_on_json, call);
 }
 

@@ -158,7 +158,7 @@ static void on_backend(void *ctx, const struct err *err, struct json *take)
 
     if (err->code == ERR_OK) {
         call->status = 201;
-        api_call_wait(call, EXIT_PEER_STORE, NULL);
+        api_call_wait(call, EXIT_PEER_VAULT, NULL);
         json_free(call->answer);
         call->answer = take;
         api_call_ask(call, on_opened, NULL);
@@ -181,7 +181,7 @@ static void on_row_added(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
 
-    api_call_wait(call, EXIT_PEER_STORE, NULL);
+    api_call_wait(call, EXIT_PEER_VAULT, NULL);
     if (api_call_bool(call, "existing", false))
         b->vault_open_existing(b->ctx,
                                &(struct api_vault_open){
@@ -228,7 +228,7 @@ static void on_found_test(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
 
-    api_call_wait(call, EXIT_PEER_STORE, NULL);
+    api_call_wait(call, EXIT_PEER_VAULT, NULL);
     b->vault_test(b->ctx, call->id, api_call_on_json, call);
 }
 
@@ -241,7 +241,7 @@ static void on_found_refresh(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
 
-    api_call_wait(call, EXIT_PEER_STORE, NULL);
+    api_call_wait(call, EXIT_PEER_VAULT, NULL);
     b->point_refresh(b->ctx, call->id, api_call_on_json, call);
 }
 

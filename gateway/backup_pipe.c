@@ -516,6 +516,8 @@ static enum err_code session_begin(struct backup_pipe *p, struct err *err)
         .consistency = "crash",
         .gateway = e->gateway,
         .witness = p->opts.witness,
+        .recovery = p->opts.recovery,
+        .recovery_count = p->opts.recovery_count,
     };
 
     return session_start(&o, &p->session, err);

@@ -42,6 +42,8 @@ struct backup_pipe_opts {
     struct vault *vault;   /* references are taken of vault and place */
     struct place *place;
     struct index *index;   /* stays open until done() */
+    const struct id16 *recovery; /* as session_opts has it; stays to done() */
+    unsigned recovery_count;
     uint64_t tenant;       /* whom the budget gave the floor */
     const char *series;    /* texts are copied */
     struct id16 vm;

@@ -400,7 +400,7 @@ void job_finish(struct job *job, const struct err *err, enum exit_peer peer,
         jobs_entry_text(e, who, sizeof(who));
         e->cause = *err;
         e->exit = err->code == ERR_CANCELLED ? EXIT_INTERRUPTED
-                                             : exit_of(err->code, peer);
+                                             : exit_of_err(err, peer);
         err_context(&e->cause, "%s: %s", who, job->kind->name);
         log_line(job, "error", e->cause.text);
     } else {

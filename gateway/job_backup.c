@@ -136,6 +136,8 @@ static void start_pipe(struct backup *b)
         .place = b->vault->place,
         .index = b->vault->index,
         .tenant = b->need.tenant,
+        .recovery = b->vault->recovery,
+        .recovery_count = b->vault->recovery_count,
         .series = b->series,
         .vm = b->vm,
         .name = b->job->vm_name,
@@ -457,7 +459,7 @@ static void on_vault(void *ctx, const struct err *err,
     b->vault = hold;
     if (err->code != ERR_OK || b->ending) {
         b->calls--;
-        job_backup_fail(b, err, EXIT_PEER_STORE);
+        job_backup_fail(b, err, EXIT_PEER_VAULT);
         return;
     }
     pools_take(b->job->engine->pools, b->job->pool_id, b->job->attempt > 1,

@@ -357,8 +357,7 @@ static void on_target(void *ctx, const struct err *err,
         return;
     }
     if (r->plan.dry_run) {
-        r->receipt = restore_plan_json(&r->plan, r->ova);
-        json_set_bool(r->receipt, "dry_run", true);
+        r->receipt = restore_pool_forecast(r);
         restore_end(r);
         return;
     }
@@ -515,7 +514,7 @@ static void on_vault(void *ctx, const struct err *err,
     r->vault = hold;
     if (err->code != ERR_OK || r->ending) {
         r->calls--;
-        restore_fail(r, err, EXIT_PEER_STORE);
+        restore_fail(r, err, EXIT_PEER_VAULT);
     } else if (r->job->pool_id) {
         pools_take(r->job->engine->pools, r->job->pool_id,
                    r->job->attempt > 1, on_pool, r);

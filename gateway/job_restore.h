@@ -71,6 +71,9 @@ const char *restore_position(const struct point_disk *d, char out[16]);
 /* NICs from r->nic on, receipt, mark off, start; ends in restore_end(). */
 void restore_pool_finish(struct restore *r);
 
+/* What a restore would do, in the words of its receipt; NULL: no memory. */
+struct json *restore_pool_forecast(const struct restore *r);
+
 /* Remove what was made and will not be finished; true: restore_end() comes when
  * it is gone. */
 bool restore_pool_undo(struct restore *r);

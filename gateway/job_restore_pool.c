@@ -101,33 +101,107 @@ static void on_unmarked(void *ctx, const struct err *err)
     r->vm_ref[0] = 0;
 }
 
+/* The disk at this device as it was backed up. */
+static void set_old(struct json *one, const struct restore *r,
+                    const char *device)
+{
+    char position[16], uuid[37];
+
+    for (size_t k = 0; k < r->point->disks; k++) {
+        if (strcmp(restore_position(&r->point->disk[k], position), device) != 0)
+            continue;
+        parse_uuid_text(&r->point->disk[k].vdi, uuid);
+        json_set_text(one, "old", uuid);
+    }
+}
+
+/* Where it lies: as a person knows it, and for sure. */
+static void set_sr(struct json *one, const struct xenapi_sr *sr)
+{
+    json_set_text(one, "sr", sr ? sr->name : "");
+    json_set_text(one, "sr_uuid", sr ? sr->uuid : NULL);
+}
+
+static void set_network(struct json *one, const struct xenapi_network *n)
+{
+    json_set_text(one, "network", n ? n->name : "");
+    json_set_text(one, "network_uuid", n ? n->uuid : NULL);
+}
+
+static struct json *receipt_new(const struct restore *r, const char *uuid,
+                                const char *name)
+{
+    struct json *all = json_new_object();
+    struct json *pair = json_new_object();
+
+    json_set_text(pair, "old", r->vm_uuid);
+    json_set_text(pair, "new", uuid);
+    json_set_text(pair, "name", name);
+    json_set(all, "vm", pair);
+    return all;
+}
+
+static struct json *receipt_end(struct json *all, struct json *disks,
+                                struct json *nics)
+{
+    bool good = json_set(all, "disks", disks);
+
+    if (json_set(all, "nics", nics) && good)
+        return all;
+    json_free(all);
+    return NULL;
+}
+
+struct json *restore_pool_forecast(const struct restore *r)
+{
+    const struct restore_plan *plan = &r->plan;
+    struct json *all =
+        receipt_new(r, NULL, plan->name ? plan->name : r->vm_name);
+    struct json *disks = json_new_array();
+    struct json *nics = json_new_array();
+
+    for (size_t i = 0; i < ova_disk_count(r->ova); i++) {
+        const struct ova_disk *d = ova_disk(r->ova, i);
+        struct json *one = json_new_object();
+
+        json_set_text(one, "disk", d->userdevice);
+        set_old(one, r, d->userdevice);
+        json_set_text(one, "new", NULL);
+        json_set_text(one, "name", d->name);
+        json_set_int(one, "size", (int64_t)d->virtual_size);
+        set_sr(one, plan->sr);
+        json_append(disks, one);
+    }
+    for (size_t i = 0; i < plan->nic_count; i++) {
+        const struct restore_plan_nic *n = &plan->nics[i];
+        struct json *one = json_new_object();
+
+        json_set_text(one, "nic", n->nic->device);
+        json_set_text(one, "old_mac", n->nic->mac);
+        json_set_text(one, "new", NULL);
+        json_set_text(one, "mac", plan->keep_mac ? n->nic->mac : NULL);
+        set_network(one, n->network);
+        json_append(nics, one);
+    }
+    json_set_bool(all, "dry_run", true);
+    return receipt_end(all, disks, nics);
+}
+
 /* What became of what: by device, since names may occur twice. */
 static struct json *receipt_of(const struct restore *r)
 {
     const struct xenapi_vm *vm = &r->made->vms[0];
-    struct json *all = json_new_object();
-    struct json *pair = json_new_object();
+    struct json *all = receipt_new(r, vm->uuid, vm->name);
     struct json *disks = json_new_array();
     struct json *nics = json_new_array();
-    char position[16], uuid[37];
 
-    json_set_text(pair, "old", r->vm_uuid);
-    json_set_text(pair, "new", vm->uuid);
-    json_set_text(pair, "name", vm->name);
-    json_set(all, "vm", pair);
     for (size_t i = 0; i < vm->disk_count; i++) {
         struct json *one = json_new_object();
 
         json_set_text(one, "disk", vm->disks[i].userdevice);
-        for (size_t k = 0; k < r->point->disks; k++) {
-            if (strcmp(restore_position(&r->point->disk[k], position),
-                       vm->disks[i].userdevice) != 0)
-                continue;
-            parse_uuid_text(&r->point->disk[k].vdi, uuid);
-            json_set_text(one, "old", uuid);
-        }
+        set_old(one, r, vm->disks[i].userdevice);
         json_set_text(one, "new", vm->disks[i].vdi_uuid);
-        json_set_text(one, "sr", vm->disks[i].sr ? vm->disks[i].sr->name : "");
+        set_sr(one, vm->disks[i].sr);
         json_append(disks, one);
     }
     for (size_t i = 0; i < vm->nic_count; i++) {
@@ -140,15 +214,10 @@ static struct json *receipt_of(const struct restore *r)
                 json_set_text(one, "old_mac", r->plan.nics[k].nic->mac);
         json_set_text(one, "new", n->uuid);
         json_set_text(one, "mac", n->mac);
-        json_set_text(one, "network", n->network ? n->network->name : "");
+        set_network(one, n->network);
         json_append(nics, one);
     }
-    json_set(all, "disks", disks);
-    if (!json_set(all, "nics", nics)) {
-        json_free(all);
-        return NULL;
-    }
-    return all;
+    return receipt_end(all, disks, nics);
 }
 
 static void on_made(void *ctx, const struct err *err,

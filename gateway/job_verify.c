@@ -227,7 +227,7 @@ static void on_vault(void *ctx, const struct err *err,
     v->calls--;
     v->vault = hold;
     if (err->code != ERR_OK || v->ending) {
-        checking_fail(v, err, EXIT_PEER_STORE);
+        checking_fail(v, err, EXIT_PEER_VAULT);
     } else if (*v->job->point) {
         v->calls++;
         v->call.run = run_find;

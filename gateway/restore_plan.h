@@ -46,8 +46,4 @@ enum err_code restore_plan_make(const struct restore_plan_opts *opts,
                                 struct restore_plan *out, struct err *err);
 void restore_plan_fini(struct restore_plan *plan);
 
-/* {"sr", "sr_name", "disks": [..], "nics": [..]}; NULL: no memory. */
-struct json *restore_plan_json(const struct restore_plan *plan,
-                               const struct ova *ova);
-
 #endif

@@ -315,6 +315,27 @@ static enum err_code open_index(struct entry *e, struct index_open_opts *o,
     return index_open_start(o, err);
 }
 
+static enum err_code note_recovery(struct entry *e, const struct writer *w,
+                                   struct err *err)
+{
+    struct vaults_hold *h = &e->hold;
+
+    for (size_t i = 0; i < w->recipients; i++) {
+        if (w->recipient[i].kind != WRITER_RECOVERY)
+            continue;
+        if (h->recovery_count == SESSION_RECOVERY_MAX)
+            return err_set(err, ERR_ARGUMENT, 0,
+                           "it has more than %u recovery recipients",
+                           SESSION_RECOVERY_MAX);
+        if (seal_key_tag(e->vaults->engine->suite, vault_id(h->vault),
+                         w->recipient[i].public,
+                         &h->recovery[h->recovery_count], err) != ERR_OK)
+            return err->code;
+        h->recovery_count++;
+    }
+    return ERR_OK;
+}
+
 static enum err_code open_vault(struct entry *e, struct vaults_task *t,
                                 struct err *err)
 {
@@ -340,7 +361,8 @@ static enum err_code open_vault(struct entry *e, struct vaults_task *t,
     e->hold.name = e->name;
     e->hold.tenant = e->tenant;
     e->hold.place = place_ref(t->place);
-    if (vault_new(t->writer->keys, &settings, &e->hold.vault, err) != ERR_OK)
+    if (vault_new(t->writer->keys, &settings, &e->hold.vault, err) != ERR_OK ||
+        note_recovery(e, t->writer, err) != ERR_OK)
         return err->code;
     bytes_hex(vault_id(e->hold.vault)->b, 16, hex);
     snprintf(path, sizeof(path), "%s/index/%s.db", g->state_dir, hex);

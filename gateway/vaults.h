@@ -16,6 +16,7 @@
 #include "gateway/engine.h"
 #include "gateway/place.h"
 #include "vault/index.h"
+#include "vault/session.h"
 #include "vault/vault.h"
 
 struct vaults;
@@ -30,6 +31,10 @@ struct vaults_hold {
     struct vault *vault;
     struct place *place;
     struct index *index;
+    /* Tags of the recovery recipients that we wrap for: what is sealed under a
+     * key that is not wrapped for them is not used again. */
+    struct id16 recovery[SESSION_RECOVERY_MAX];
+    unsigned recovery_count;
 };
 
 typedef void vaults_hold_fn(void *ctx, const struct err *err,

@@ -94,8 +94,10 @@ static void step_create(struct vaults_task *t)
     /* A lock needs dates, and dates come from retention, which no plan sets
      * yet: better none than a promise that nothing keeps. */
     if (strcmp(t->row.lock, "none") != 0)
-        err_set(&err, ERR_ARGUMENT, 0, "lock %s: this release keeps no "
-                "retention, so it cannot lock", t->row.lock);
+        err_set(&err, ERR_ARGUMENT, 0, "--lock %s: a lock needs a date to "
+                "end on, which comes from the retention of plans, and this "
+                "release has no plans; add the vault without --lock",
+                t->row.lock);
     else if (place_is_s3(t->place))
         store_s3_probe(t->store, STORE_LOCK_NONE, on_probed, t, &err);
     else

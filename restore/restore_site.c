@@ -31,7 +31,7 @@ bool restore_site_fail(struct restore_site *site, const struct err *err,
 
 bool restore_site_fail_reading(struct restore_site *site, const struct err *err)
 {
-    enum exit_code exit = exit_of(err->code, EXIT_PEER_STORE);
+    enum exit_code exit = exit_of_err(err, EXIT_PEER_STORE);
 
     return restore_site_fail(site, err,
                              exit == EXIT_NOT_FOUND ? EXIT_DAMAGE : exit);
@@ -235,11 +235,7 @@ static bool open_vault(struct restore_site *site, const char *key_file)
     if (restore_site_wait(site, cancel_open, open))
         return true;
     err = site->err;
-    /* Neither a vault nor, with the second, a bucket. */
-    if (err.code == ERR_NOT_FOUND ||
-        (err.code == ERR_REMOTE && err.detail == 404))
-        return restore_site_fail(site, &err, EXIT_NO_VAULT);
-    return restore_site_fail(site, &err, exit_of(err.code, EXIT_PEER_STORE));
+    return restore_site_fail(site, &err, exit_of_err(&err, EXIT_PEER_VAULT));
 }
 
 /* --- both ends ------------------------------------------------------------ */

@@ -107,7 +107,7 @@ static bool read_ova(struct xva *x)
         match_disks(x, &err);
     if (err.code == ERR_OK)
         return true;
-    return restore_site_fail(x->site, &err, exit_of(err.code, EXIT_PEER_STORE));
+    return restore_site_fail(x->site, &err, exit_of_err(&err, EXIT_PEER_STORE));
 }
 
 /* --- which blocks there are ----------------------------------------------- */

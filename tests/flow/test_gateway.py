@@ -56,6 +56,7 @@ def there_and_back():
         streams(gw, sim, second)
         without_gateway(gw, key, second)
         lost_index(gw, key, sim, second)
+        lost_wrap(gw)
 
 
 def restore(gw, sim, wanted):
@@ -72,7 +73,20 @@ def restore(gw, sim, wanted):
     out = gw.json(*args, "--dry-run")
     checks.check("--dry-run makes nothing", len(sim.state("rome")["vms"]) ==
                  before and out, out)
-    gw.ok(*args, "--name", "copy", "--start")
+    said = gw.ok(*args, "--dry-run")
+    done = gw.json(*args, "--name", "copy", "--start")["result"]
+    would = out["result"]
+    for list_ in (would["disks"], would["nics"], done["disks"], done["nics"]):
+        for d in list_:
+            for member in ("new", "mac", "name", "size"):
+                d.pop(member, None)
+    checks.check("what --dry-run says and what the receipt says agree",
+                 would["disks"] == done["disks"] and
+                 would["nics"] == done["nics"] and
+                 would["vm"]["old"] == done["vm"]["old"] and
+                 done["disks"][0]["sr_uuid"] and
+                 done["nics"][0]["network"] == "lan" and " lan" in said and
+                 "would" in said, "%s\n%s\n%s" % (would, done, said))
     copy = sim.vm("copy", "rome")
     got = {d["userdevice"]: gwcase.digest(d["file"], s) for d in copy["disks"]
            for s in [gwcase.disk_files(sim, "paris", "web")
@@ -143,6 +157,28 @@ def lost_index(gw, key, sim, wanted):
     checks.same("after the loss of the index a backup is right, and old "
                 "points still are", [points[n] for n in sorted(points)][2:],
                 [wanted, wanted])
+
+
+def lost_wrap(gw):
+    """What the recovery key could not open is not referred to again."""
+    gw.ok("backup", "paris/web")
+    result = gwcase.last_job(gw)["result"]
+    checks.same("with all wraps in place an unchanged VM stores nothing",
+                (result["new_bytes"], result["packs"]), (0, 0))
+    keys = os.path.join(gwcase.folder_of(gw), "keys")
+    tags = {n.split("-")[0] for n in os.listdir(os.path.join(keys, "recovery"))}
+    gone = 0
+    for folder in set(os.listdir(keys)) - {"recovery"}:
+        for n in os.listdir(os.path.join(keys, folder)):
+            if n.split("-")[0] in tags:
+                os.unlink(os.path.join(keys, folder, n))
+                gone += 1
+    gw.ok("backup", "paris/web")
+    again = gwcase.last_job(gw)["result"]
+    checks.check("packs whose key is wrapped for no recovery key any more are "
+                 "not used again", gone >= 3 and tags and again["new_bytes"] >=
+                 64 * MIB and again["unchanged_bytes"] == 0,
+                 "%d wraps: %s" % (gone, again))
 
 
 def guest_goes_on_writing():

@@ -249,7 +249,7 @@ def adding(ceph):
         silent = Bucket(ceph, "mine", "http://127.0.0.1:%d" % closed,
                         make=False)
         for what, bucket, how, code, words in (
-                ("a bucket that is not there", none, {}, 1,
+                ("a bucket that is not there", none, {}, 10,
                  ["nothing-here", "NoSuchBucket"]),
                 ("a wrong secret", mine, {"secret": "wrong"}, 5,
                  ["mine", "AccessDenied"]),
@@ -431,8 +431,8 @@ def no_bucket(case):
             PREFIX, name))
     case.bucket.boto.delete_bucket(Bucket="lent")
     status, _, err = case.gw.run("backup", "web")
-    checks.check("a bucket that was deleted: exit 1 and one sentence",
-                 status == 1 and gwcase.one_sentence(
+    checks.check("a bucket that was deleted: exit 10 and one sentence",
+                 status == 10 and gwcase.one_sentence(
                      err, "acme", "web", "lent", "NoSuchBucket"),
                  "exit %d: %s" % (status, err))
     checks.same("a bucket that was deleted: no snapshot is left",

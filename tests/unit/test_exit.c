@@ -21,6 +21,8 @@ static const struct {
     {"a peer's own words", ERR_REMOTE, EXIT_PEER_POOL, 1},
     {"usage", ERR_ARGUMENT, EXIT_PEER_NONE, 2},
     {"not found", ERR_NOT_FOUND, EXIT_PEER_STORE, 4},
+    {"no vault to open", ERR_NOT_FOUND, EXIT_PEER_VAULT, 10},
+    {"a vault's store is unreachable", ERR_UNREACHABLE, EXIT_PEER_VAULT, 13},
     {"denied", ERR_DENIED, EXIT_PEER_NONE, 5},
     {"quota, policy, mapping", ERR_QUOTA, EXIT_PEER_NONE, 6},
     {"conflict", ERR_CONFLICT, EXIT_PEER_NONE, 7},
@@ -52,9 +54,24 @@ static void errors_lead_to_the_exit_codes_of_the_manual(void **state)
     assert_string_equal(exit_text(EXIT_NO_VAULT), "no such vault");
 }
 
+static void a_bucket_that_does_not_exist_is_no_vault(void **state)
+{
+    struct err err = {.code = ERR_REMOTE, .detail = 404};
+
+    (void)state;
+    assert_int_equal(exit_of_err(&err, EXIT_PEER_STORE), 10);
+    assert_int_equal(exit_of_err(&err, EXIT_PEER_VAULT), 10);
+    assert_int_equal(exit_of_err(&err, EXIT_PEER_POOL), 1);
+    err.detail = 500;
+    assert_int_equal(exit_of_err(&err, EXIT_PEER_STORE), 1);
+    err = (struct err){.code = ERR_NOT_FOUND, .detail = 404};
+    assert_int_equal(exit_of_err(&err, EXIT_PEER_STORE), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bucket_that_does_not_exist_is_no_vault),
         cmocka_unit_test(errors_lead_to_the_exit_codes_of_the_manual),
     };
 
