@@ -74,6 +74,11 @@ enum err_code seal_wrap_scrypt(const struct seal_suite *suite,
     return ERR_OK;
 }
 
+uint64_t seal_wrap_scrypt_bytes(unsigned log2_n)
+{
+    return ((uint64_t)128 * SCRYPT_R) << log2_n;
+}
+
 /* K_wrap and commitment from z and the first 80 bytes of the wrap. */
 static enum err_code derive(const struct seal_suite *suite,
                             const struct id16 *vault_id,

@@ -86,6 +86,9 @@ enum err_code seal_wrap_open_scrypt(const struct seal_wrap_open_opts *opts,
                                     const uint8_t *wrap, size_t len,
                                     struct seal_pair *out, struct err *err);
 
+/* The memory that scrypt takes with this N and our r = 8. */
+uint64_t seal_wrap_scrypt_bytes(unsigned log2_n);
+
 /* scrypt (RFC 7914) with N = 2^log2_n, log2_n from 1 to 20: 128 * r * N bytes
  * of memory are used. Slow lane. ERR_ARGUMENT, ERR_NOMEM. */
 enum err_code seal_wrap_scrypt(const struct seal_suite *suite,

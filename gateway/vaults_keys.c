@@ -135,6 +135,8 @@ static void step_test(struct vaults_task *t)
         .store = t->store,
         .suite = t->engine->suite,
         .slow = t->engine->slow_lane,
+        .budget = t->engine->budget,
+        .tenant = (uint64_t)t->row.tenant_id,
         .done = on_opened,
         .ctx = t,
     };

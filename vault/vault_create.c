@@ -35,7 +35,7 @@ struct vault_create {
     struct store_op *op; /* LOOKING, RECOVERY, FORMAT */
     struct vault_grant *grant;
     struct vault_open *open;
-    struct lane_item item;
+    struct heavy item;
     struct err wrap_err; /* the lane's answer */
     struct id16 recovery_tag;
     uint8_t wrap[SEAL_WRAP_BYTES];
@@ -105,6 +105,8 @@ static void on_format_put(void *ctx, const struct err *err,
         .store = c->opts.store,
         .suite = c->opts.suite,
         .slow = c->opts.slow,
+        .budget = c->opts.budget,
+        .tenant = c->opts.tenant,
         .done = on_opened,
         .ctx = c,
     };
@@ -207,7 +209,12 @@ static void on_recovery_put(void *ctx, const struct err *err,
 
 /* --- the recovery key ----------------------------------------------------- */
 
-static void run_wrap(struct lane_item *item)
+static unsigned log2_n(const struct vault_create *c)
+{
+    return c->opts.log2_n ? c->opts.log2_n : SEAL_WRAP_LOG2_N;
+}
+
+static void run_wrap(struct heavy *item)
 {
     struct vault_create *c =
         (struct vault_create *)((char *)item -
@@ -219,20 +226,20 @@ static void run_wrap(struct lane_item *item)
         .key_id = c->recovery_tag,
         .secret = &c->recovery.private,
         .passphrase = c->made.recovery.passphrase,
-        .log2_n = c->opts.log2_n ? c->opts.log2_n : SEAL_WRAP_LOG2_N,
+        .log2_n = log2_n(c),
     };
 
     err_clear(&c->wrap_err);
     seal_wrap_make_scrypt(&opts, c->wrap, &c->wrap_err);
 }
 
-static void on_wrapped(struct lane_item *item)
+static void on_wrapped(struct heavy *item, const struct err *err)
 {
     struct vault_create *c =
         (struct vault_create *)((char *)item -
                                 offsetof(struct vault_create, item));
     struct name name = {.kind = NAME_RECOVERY, .tag = c->recovery_tag};
-    struct err why = c->wrap_err;
+    struct err why = err->code != ERR_OK ? *err : c->wrap_err;
 
     if (why.code == ERR_OK)
         name_random(&name.rand, &why);
@@ -263,6 +270,8 @@ static void on_listed(void *ctx, const struct err *err,
                       const struct store_info *info)
 {
     struct vault_create *c = ctx;
+    const struct heavy_place place = {c->opts.slow, c->opts.budget,
+                                      c->opts.tenant};
     struct err why = *err;
 
     (void)info;
@@ -271,14 +280,11 @@ static void on_listed(void *ctx, const struct err *err,
                 c->opts.store->location, c->name);
     if (!goes_on(c, &why))
         return;
-    c->item = (struct lane_item){
-        .run = run_wrap, .done = on_wrapped, .loop = c->opts.store->loop};
+    c->item = (struct heavy){
+        .bytes = seal_wrap_scrypt_bytes(log2_n(c)), .run = run_wrap,
+        .done = on_wrapped, .loop = c->opts.store->loop};
     c->state = CREATE_WRAPPING;
-    if (!lane_start(c->opts.slow, &c->item)) {
-        err_set(&why, ERR_AGAIN, 0,
-                "too many passphrases are being worked on just now");
-        finish(c, &why);
-    }
+    heavy_start(&c->item, &place);
 }
 
 /* --- outside -------------------------------------------------------------- */
@@ -357,4 +363,6 @@ void vault_create_cancel(struct vault_create *c)
         vault_grant_cancel(c->grant);
     if (c->open)
         vault_open_cancel(c->open);
+    if (c->state == CREATE_WRAPPING)
+        heavy_cancel(&c->item);
 }

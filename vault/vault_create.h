@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "crypto/seal_keyfile.h"
-#include "loop/lane.h"
+#include "loop/heavy.h"
 #include "store/store.h"
 #include "vault/identity.h"
 #include "vault/writer.h"
@@ -32,6 +32,8 @@ struct vault_create_opts {
     struct store *store;
     const struct seal_suite *suite;
     struct lane *slow; /* scrypt, twice: 256 MiB, about a second each */
+    struct budget *budget; /* for that memory; NULL: not charged */
+    uint64_t tenant;       /* whom it is charged to */
     const struct clock *clock;
     struct store_write write; /* of format and wraps: lock and date */
     unsigned log2_n; /* 0: 18, which is right; less for tests only */

@@ -62,7 +62,7 @@ struct vault_open {
     struct fetch fetch[FETCHES];
     unsigned fetching;
     /* The slow lane's, while TRYING: */
-    struct lane_item item;
+    struct heavy item;
     bool item_out;
     uint8_t wrap[SEAL_WRAP_BYTES];
     size_t wrap_len;
@@ -95,6 +95,8 @@ static void finish(struct vault_open *o, const struct err *err)
     for (size_t i = 0; i < FETCHES; i++)
         if (o->fetch[i].o)
             store_op_cancel(o->fetch[i].op);
+    if (o->item_out)
+        heavy_cancel(&o->item);
 }
 
 /* The last call of every callback; `o` may be gone after it. */
@@ -264,7 +266,7 @@ static void list_keys(struct vault_open *o)
 
 /* --- a passphrase --------------------------------------------------------- */
 
-static void run_scrypt(struct lane_item *item)
+static void run_scrypt(struct heavy *item)
 {
     struct vault_open *o =
         (struct vault_open *)((char *)item - offsetof(struct vault_open, item));
@@ -300,7 +302,7 @@ static void pair_known(struct vault_open *o)
     list_keys(o);
 }
 
-static void on_scrypt(struct lane_item *item)
+static void on_scrypt(struct heavy *item, const struct err *err)
 {
     struct vault_open *o =
         (struct vault_open *)((char *)item - offsetof(struct vault_open, item));
@@ -308,6 +310,8 @@ static void on_scrypt(struct lane_item *item)
     o->item_out = false;
     if (o->state == OPEN_ENDING) {
         /* cancelled meanwhile */
+    } else if (err->code != ERR_OK) {
+        finish(o, err);
     } else if (o->try_err.code == ERR_OK) {
         pair_known(o);
     } else if (o->try_err.code == ERR_NOMEM) {
@@ -323,20 +327,21 @@ static void on_scrypt(struct lane_item *item)
 static void try_passphrase(struct vault_open *o, const uint8_t *data,
                            size_t len)
 {
-    struct err err;
+    const struct heavy_place place = {o->opts.slow, o->opts.budget,
+                                      o->opts.tenant};
+    struct seal_wrap_info info = {0};
+    struct err ignored;
 
     o->wrap_len = len < sizeof(o->wrap) ? len : sizeof(o->wrap);
     memcpy(o->wrap, data, o->wrap_len);
-    o->item = (struct lane_item){
+    /* What is no wrap costs no memory and is refused there. */
+    seal_wrap_parse(o->wrap, o->wrap_len, &info, &ignored);
+    o->item = (struct heavy){
+        .bytes = info.log2_n ? seal_wrap_scrypt_bytes(info.log2_n) : 0,
         .run = run_scrypt, .done = on_scrypt, .loop = o->opts.store->loop};
-    if (!lane_start(o->opts.slow, &o->item)) {
-        err_set(&err, ERR_AGAIN, 0,
-                "too many passphrases are being tried just now");
-        finish(o, &err);
-        return;
-    }
     o->item_out = true;
     o->state = OPEN_TRYING;
+    heavy_start(&o->item, &place);
 }
 
 /* --- wraps for a key pair ------------------------------------------------- */

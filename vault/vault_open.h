@@ -12,7 +12,7 @@
 #define CAIRN_VAULT_VAULT_OPEN_H
 
 #include "crypto/seal_keyfile.h"
-#include "loop/lane.h"
+#include "loop/heavy.h"
 #include "store/store.h"
 #include "vault/keyring.h"
 
@@ -29,6 +29,8 @@ struct vault_open_opts {
     struct store *store; /* outlives it, as all of these */
     const struct seal_suite *suite;
     struct lane *slow; /* for a passphrase; else may be NULL */
+    struct budget *budget; /* for scrypt's memory; NULL: not charged */
+    uint64_t tenant;       /* whom it is charged to */
     struct id16 vault_id;
     const struct seal_pair *pair;  /* one of the two; copied */
     const char *passphrase;        /* copied, wiped */

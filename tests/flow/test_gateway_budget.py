@@ -159,6 +159,10 @@ def many_jobs_wait_for_a_stalled_store():
     with World(8, stuck=8, size=20 * MIB, snapshots_per_sr="16",
                store_retry="20 min", store_request="10 min") as w:
         gw = w.gw
+        status = gw.json("status")
+        checks.same("what scrypt takes was charged: all there is, and given "
+                    "back", (status["memory_peak"], status["memory_used"]),
+                    (MEMORY, 0))
         reset_peak(gw.pid)
         w.bad.process.send_signal(signal.SIGSTOP)
         mixed = [vm for pair in zip(w.stuck, w.others) for vm in pair]
