@@ -61,7 +61,7 @@ static const struct setting rows[] = {
     ROW("store_request", SETTING_DURATION, store_request_ms, 1000, HOURS,
         "60 s", "a store that moves no data for so long has failed"),
     ROW("store_retry", SETTING_DURATION, store_retry_ms, 1000, 24 * HOURS,
-        "2 min", "how long a request to a store is tried again"),
+        "15 min", "how long a request to a store is tried again"),
     ROW("pool_connect", SETTING_DURATION, pool_connect_ms, 0, HOURS, "0 s",
         "time for connecting to a pool; 0 s: the built-in limit"),
     ROW("pool_answer", SETTING_DURATION, pool_answer_ms, 0, HOURS, "0 s",

@@ -34,7 +34,7 @@ struct config {
     uint64_t jobs_per_pool;    /* default 64 */
     uint64_t snapshots_per_sr; /* of ours alive at once; default 8 */
     uint64_t store_request_ms; /* default 60 s */
-    uint64_t store_retry_ms;   /* default 2 min */
+    uint64_t store_retry_ms;   /* default 15 min */
     uint64_t pool_connect_ms;  /* 0: xenapi_timing's own defaults, as below */
     uint64_t pool_answer_ms;
     uint64_t pool_retry_ms;

@@ -23,6 +23,7 @@ struct place {
     struct http_trust *trust;
     struct s3_credentials credentials;
     uint64_t request_ms, retry_ms;
+    bool known;
     const struct seal_suite *suite;
 };
 
@@ -107,6 +108,7 @@ enum err_code place_new(const struct place_opts *o, struct place **out,
     atomic_init(&p->refs, 1);
     p->request_ms = o->request_ms;
     p->retry_ms = o->retry_ms;
+    p->known = o->known;
     p->suite = o->suite;
     err_clear(err);
     if (strncmp(o->url, "file://", 7) == 0)
@@ -139,6 +141,7 @@ enum err_code place_store(struct place *p, struct loop *loop,
                 .trust = p->trust,
                 .timeout_ms = p->request_ms,
                 .retry_ms = p->retry_ms,
+                .known = p->known,
             },
         .prefix = p->prefix,
     };

@@ -26,6 +26,8 @@ struct place_opts {
     const char *credentials; /* credentials file's text; "" */
     uint64_t request_ms;     /* deadline of one store request */
     uint64_t retry_ms;       /* how long it is tried again */
+    bool known;              /* a vault was there: if nobody answers, that
+                                passes */
     const struct seal_suite *suite; /* outlives the place */
 };
 

@@ -397,8 +397,8 @@ static void on_opened(void *ctx, const struct err *err, struct json *take)
 static void entry_open(struct entry *e)
 {
     e->state = ENTRY_OPENING;
-    vaults_task_start(e->vaults->engine, e->hold.id, NULL, NULL, step_open,
-                      on_opened, e);
+    vaults_task_start(e->vaults->engine, e->hold.id, true, NULL, NULL,
+                      step_open, on_opened, e);
 }
 
 void vaults_take(struct vaults *v, int64_t vault_id, vaults_hold_fn *done,

@@ -98,7 +98,8 @@ static void step_list(struct vaults_task *t)
 void vaults_key_list(void *ctx, int64_t vault, api_json_done_fn *done,
                      void *done_ctx)
 {
-    vaults_task_start(ctx, vault, NULL, NULL, step_list, done, done_ctx);
+    vaults_task_start(ctx, vault, false, NULL, NULL, step_list, done,
+                      done_ctx);
 }
 
 /* --- test ---------------------------------------------------------------- */
@@ -162,7 +163,8 @@ static void step_test(struct vaults_task *t)
 void vaults_key_test(void *ctx, int64_t vault, const char *key_file,
                      api_json_done_fn *done, void *done_ctx)
 {
-    vaults_task_start(ctx, vault, key_file, NULL, step_test, done, done_ctx);
+    vaults_task_start(ctx, vault, false, key_file, NULL, step_test, done,
+                      done_ctx);
 }
 
 /* --- grant --------------------------------------------------------------- */
@@ -230,7 +232,7 @@ static void step_grant(struct vaults_task *t)
 void vaults_key_grant(void *ctx, int64_t vault, const char *public_key,
                       api_json_done_fn *done, void *done_ctx)
 {
-    vaults_task_start(ctx, vault, NULL, public_key, step_grant, done,
+    vaults_task_start(ctx, vault, false, NULL, public_key, step_grant, done,
                       done_ctx);
 }
 
@@ -264,5 +266,6 @@ static void step_export(struct vaults_task *t)
 void vaults_key_export(void *ctx, int64_t vault, api_json_done_fn *done,
                        void *done_ctx)
 {
-    vaults_task_start(ctx, vault, NULL, NULL, step_export, done, done_ctx);
+    vaults_task_start(ctx, vault, false, NULL, NULL, step_export, done,
+                      done_ctx);
 }

@@ -111,7 +111,8 @@ static void step_create(struct vaults_task *t)
 void vaults_create(void *ctx, int64_t vault, api_json_done_fn *done,
                    void *done_ctx)
 {
-    vaults_task_start(ctx, vault, NULL, NULL, step_create, done, done_ctx);
+    vaults_task_start(ctx, vault, false, NULL, NULL, step_create, done,
+                      done_ctx);
 }
 
 /* --- opening one that exists --------------------------------------------- */
@@ -250,7 +251,7 @@ static void step_open_existing(struct vaults_task *t)
 void vaults_open_existing(void *ctx, const struct api_vault_open *open,
                           api_json_done_fn *done, void *done_ctx)
 {
-    vaults_task_start(ctx, open->vault, open->key_file, open->vault_id,
+    vaults_task_start(ctx, open->vault, false, open->key_file, open->vault_id,
                       step_open_existing, done, done_ctx);
 }
 
@@ -359,5 +360,6 @@ static void step_test(struct vaults_task *t)
 void vaults_test(void *ctx, int64_t vault, api_json_done_fn *done,
                  void *done_ctx)
 {
-    vaults_task_start(ctx, vault, NULL, NULL, step_test, done, done_ctx);
+    vaults_task_start(ctx, vault, false, NULL, NULL, step_test, done,
+                      done_ctx);
 }

@@ -97,6 +97,7 @@ static void on_row(struct catalog_call *call, const struct err *err)
         .credentials = credentials ? credentials : "",
         .request_ms = e->config->store_request_ms,
         .retry_ms = e->config->store_retry_ms,
+        .known = t->known,
         .suite = e->suite,
     };
 
@@ -115,8 +116,9 @@ static void on_row(struct catalog_call *call, const struct err *err)
         t->step(t);
 }
 
-void vaults_task_start(struct engine *e, int64_t vault, const char *text,
-                       const char *more, void (*step)(struct vaults_task *t),
+void vaults_task_start(struct engine *e, int64_t vault, bool known,
+                       const char *text, const char *more,
+                       void (*step)(struct vaults_task *t),
                        api_json_done_fn *done, void *ctx)
 {
     struct vaults_task *t = calloc(1, sizeof(*t));
@@ -125,6 +127,7 @@ void vaults_task_start(struct engine *e, int64_t vault, const char *text,
         abort(); /* nothing is left to answer with */
     t->engine = e;
     t->id = vault;
+    t->known = known;
     t->step = step;
     t->done = done;
     t->ctx = ctx;

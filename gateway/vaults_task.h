@@ -23,6 +23,7 @@ struct vaults_task {
     struct writer *writer; /* NULL: none is kept */
     struct place *place;
     struct store *store;   /* of the control loop */
+    bool known;
     char *text, *more;     /* key file, public key, vault id: the step's */
     void (*step)(struct vaults_task *t); /* all of this is there */
     /* To be put into the catalog by vaults_task_keep(). */
@@ -38,9 +39,11 @@ struct vaults_task {
     void *ctx;
 };
 
-/* Read what there is, then step(). Never fails: the answer says. */
-void vaults_task_start(struct engine *e, int64_t vault, const char *text,
-                       const char *more, void (*step)(struct vaults_task *t),
+/* Read what there is, then step(). Never fails: the answer says. known: the
+ * vault was there once, and a store that nobody answers for will come back. */
+void vaults_task_start(struct engine *e, int64_t vault, bool known,
+                       const char *text, const char *more,
+                       void (*step)(struct vaults_task *t),
                        api_json_done_fn *done, void *ctx);
 
 /* Write new_* and the state into the catalog, then kept(). */

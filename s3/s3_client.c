@@ -243,8 +243,9 @@ enum err_code s3_client_new(struct loop *loop, struct http_client *http,
     c->retry = (struct retry_policy){
         .base_ms = opts->pause_ms ? opts->pause_ms : 300,
         .cap_ms = PAUSE_MAX_MS,
-        .tries_max = opts->tries_max ? opts->tries_max : 10,
+        .tries_max = opts->tries_max,
         .total_ms = opts->retry_ms ? opts->retry_ms : 120000};
+    c->answered = opts->known;
     c->counters = opts->counters;
     rc = set_place(c, opts, &e, err);
     if (rc == ERR_OK && opts->connect_to) {

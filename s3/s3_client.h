@@ -50,7 +50,10 @@ struct s3_client_opts {
     uint64_t timeout_ms;    /* to connect, to the first byte, between two
                                pieces; 0: 60 s */
     uint64_t retry_ms;      /* how long one request is tried; 0: 2 min */
-    unsigned tries_max;     /* 0: 10 */
+    unsigned tries_max;     /* 0: as many as retry_ms gives time for */
+    bool known;             /* it has answered before this client: when nobody
+                               does, that passes. Else three tries are enough
+                               to find out that the address is wrong */
     uint64_t pause_ms;      /* before the second try, doubled for each that
                                follows up to 20 s, and each time a random part
                                of it is waited; 0: 300 ms */

@@ -369,8 +369,9 @@ static bool try_again(struct s3_request *r, const struct err *err,
                       const struct http_response *resp)
 {
     struct s3_client *c = r->client;
-    bool few = err->code == ERR_PROTOCOL ||
-               (err->code == ERR_UNREACHABLE && !c->answered);
+    bool nobody = err->code == ERR_UNREACHABLE || err->code == ERR_TIMEOUT ||
+                  err->code == ERR_IO;
+    bool few = err->code == ERR_PROTOCOL || (nobody && !c->answered);
     uint64_t ms;
 
     if (r->taken) /* it got on: what was lost is not counted against it */
@@ -462,6 +463,9 @@ static void on_sent(void *ctx, const struct err *err,
     }
     if (v.retry == S3_RETRY_LATER && try_again(r, &found, resp))
         return;
+    /* Connections that break each time: for who asks, it is not there. */
+    if (err->code == ERR_IO && found.code == ERR_IO && r->tries > 1)
+        found.code = ERR_UNREACHABLE;
     a.body = r->kept.data;
     a.len = r->kept.len;
     conclude(r, &found, &a);

@@ -66,7 +66,7 @@ static void assert_defaults(const struct config *c)
     assert_int_equal(c->jobs_per_pool, 64);
     assert_int_equal(c->snapshots_per_sr, 8);
     assert_int_equal(c->store_request_ms, 60000);
-    assert_int_equal(c->store_retry_ms, 120000);
+    assert_int_equal(c->store_retry_ms, 900000);
     assert_int_equal(c->pool_connect_ms, 0);
     assert_int_equal(c->pool_answer_ms, 0);
     assert_int_equal(c->pool_retry_ms, 0);

@@ -164,6 +164,39 @@ static void trying_ends_with_its_budget(void **state)
     s3_rig_close(&r);
 }
 
+/* How long is said, not how often. */
+static void time_alone_bounds_the_tries(void **state)
+{
+    struct s3_rig_answer answers[12];
+    struct s3_rig r;
+
+    for (size_t i = 0; i < 11; i++)
+        answers[i] = (struct s3_rig_answer){
+            .text = ERROR_XML("503", "SlowDown", "")};
+    answers[11] = (struct s3_rig_answer){.text = OK_EMPTY};
+    open_rig(&r, answers, 12);
+    assert_int_equal(s3_rig_put(&r, "k", "body", NULL), ERR_OK);
+    s3_rig_close(&r);
+}
+
+/* A wrong address is found out soon; what was there once is waited for. */
+static void who_never_answered_gets_three_tries(void **state)
+{
+    static const struct s3_rig_answer answers[5] = {
+        {NULL}, {NULL}, {NULL}, {NULL}, {.text = OK_EMPTY}};
+    struct s3_client_opts o = s3_rig_opts();
+    struct s3_rig r;
+
+    s3_rig_open(&r, &o, answers, 3);
+    assert_int_equal(s3_rig_put(&r, "k", "body", NULL), ERR_UNREACHABLE);
+    assert_non_null(strstr(r.err.text, "try 3"));
+    s3_rig_close(&r);
+    o.known = true;
+    s3_rig_open(&r, &o, answers, 5);
+    assert_int_equal(s3_rig_put(&r, "k", "body", NULL), ERR_OK);
+    s3_rig_close(&r);
+}
+
 static void the_server_says_how_long_to_wait(void **state)
 {
     static const struct s3_rig_answer answers[2] = {
@@ -413,6 +446,11 @@ static void answers_have_bounds(void **state)
     static char huge[200000];
     static const struct s3_rig_answer answer[2] = {{.text = huge},
                                                    {.text = OK_EMPTY}};
+    static const struct s3_rig_answer document[2] = {
+        {.text = huge},
+        {.text = "HTTP/1.1 200 X\r\n", /* what may have been made */
+         .body = "<ListMultipartUploadsResult><IsTruncated>false"
+                 "</IsTruncated></ListMultipartUploadsResult>"}};
     struct s3_rig r;
     int n;
 
@@ -428,7 +466,7 @@ static void answers_have_bounds(void **state)
     n = snprintf(huge, sizeof(huge),
                  "HTTP/1.1 200 X\r\nContent-Length: 150000\r\n\r\n");
     memset(huge + n, 'x', 150000);
-    open_rig(&r, answer, 1);
+    open_rig(&r, document, 2);
     assert_int_equal(s3_rig_create(&r, "k"), ERR_PROTOCOL);
     s3_rig_close(&r);
 }
@@ -600,6 +638,8 @@ int main(void)
         cmocka_unit_test(a_done_may_free_the_client),
         cmocka_unit_test(what_does_not_pass_is_told_at_once),
         cmocka_unit_test(trying_ends_with_its_budget),
+        cmocka_unit_test(time_alone_bounds_the_tries),
+        cmocka_unit_test(who_never_answered_gets_three_tries),
         cmocka_unit_test(the_server_says_how_long_to_wait),
         cmocka_unit_test(a_server_that_says_nothing_is_left),
         cmocka_unit_test(a_wrong_clock_is_corrected),
