@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Drives a fuzz target without libFuzzer, the same in every run: each file of
- * its corpus as it is, then mutations of them from a fixed seed. What crashes
- * is left in crash.bin in the current directory.
+ * its corpus as it is, then mutations of them from a fixed seed: so many runs,
+ * or as many as fit into CAIRN_FUZZ_SECONDS of the environment. What crashes is
+ * left in crash.bin in the current directory.
  *
  *   fuzz_json CORPUS_DIRECTORY [RUNS]
  */
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define FILES_MAX 256
 #define INPUT_MAX 65536
@@ -126,28 +131,83 @@ static void mutate(struct input *in)
     }
 }
 
+/* --- what crashes -------------------------------------------------------- */
+
+static const struct input *current; /* NULL: none is run */
+
+static void keep_current(void)
+{
+    const struct input *in = current;
+    int fd = in ? open("crash.bin", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                       0644)
+                : -1;
+
+    if (fd >= 0 && write(fd, in->data, in->size) < 0)
+        return; /* dying is more than enough */
+    current = NULL;
+}
+
+/* A target that ends the process has failed. */
+static void on_exit_early(void)
+{
+    if (current) {
+        keep_current();
+        _exit(1);
+    }
+}
+
+static void on_signal(int number)
+{
+    keep_current();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Of the sanitizers, where there are any. */
+void __sanitizer_set_death_callback(void (*callback)(void))
+    __attribute__((weak));
+
+static void watch(void)
+{
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+
+    if (__sanitizer_set_death_callback)
+        __sanitizer_set_death_callback(keep_current);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        if (!__sanitizer_set_death_callback || signals[i] == SIGABRT)
+            signal(signals[i], on_signal);
+    atexit(on_exit_early);
+}
+
 /* In memory of its exact size, so that reading past the end is seen. */
 static void run(const struct input *in)
 {
     uint8_t *exact = malloc(in->size ? in->size : 1);
-    FILE *f;
 
     if (!exact)
         return;
     if (in->size)
         memcpy(exact, in->data, in->size);
-    f = fopen("crash.bin", "wb");
-    if (f) {
-        fwrite(exact, 1, in->size, f);
-        fclose(f);
-    }
+    current = in;
     LLVMFuzzerTestOneInput(exact, in->size);
+    current = NULL;
     free(exact);
+}
+
+static uint64_t now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec;
 }
 
 int main(int argc, char **argv)
 {
-    long runs = argc > 2 ? strtol(argv[2], NULL, 10) : 5000;
+    const char *given = getenv("CAIRN_FUZZ_SECONDS");
+    uint64_t seconds = given ? strtoul(given, NULL, 10) : 0;
+    uint64_t until = now_s() + seconds;
+    long runs = argc > 2 ? strtol(argv[2], NULL, 10) : 5000, i;
     struct input in = {malloc(INPUT_MAX), 0};
 
     if (argc < 2 || !in.data || load(argv[1]) < 0) {
@@ -155,9 +215,10 @@ int main(int argc, char **argv)
         free(in.data);
         return 2;
     }
-    for (unsigned i = 0; i < files_count; i++)
-        run(&files[i]);
-    for (long i = 0; i < runs; i++) {
+    watch();
+    for (unsigned k = 0; k < files_count; k++)
+        run(&files[k]);
+    for (i = 0; seconds ? now_s() < until : i < runs; i++) {
         const struct input *base = &files[below(files_count)];
 
         memcpy(in.data, base->data, base->size);
@@ -166,10 +227,9 @@ int main(int argc, char **argv)
             mutate(&in);
         run(&in);
     }
-    remove("crash.bin");
-    printf("%u files, %ld mutations\n", files_count, runs);
-    for (unsigned i = 0; i < files_count; i++)
-        free(files[i].data);
+    printf("%u files, %ld mutations\n", files_count, i);
+    for (unsigned k = 0; k < files_count; k++)
+        free(files[k].data);
     free(in.data);
     return 0;
 }
