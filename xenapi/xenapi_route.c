@@ -75,6 +75,21 @@ bool xenapi_route_split(const char *text, char host[XENAPI_ROUTE_HOST],
     return true;
 }
 
+bool xenapi_route_location(const char *location,
+                           char authority[XENAPI_ROUTE_AUTHORITY])
+{
+    const char *start = strstr(location, "://");
+    size_t len;
+
+    start = start ? start + 3 : location;
+    len = strcspn(start, "/?");
+    if (len == 0 || len >= XENAPI_ROUTE_AUTHORITY)
+        return false;
+    memcpy(authority, start, len);
+    authority[len] = 0;
+    return true;
+}
+
 static char *copy_text(const char *text, bool *ok)
 {
     char *copy = text ? strdup(text) : NULL;

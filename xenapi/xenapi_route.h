@@ -19,11 +19,17 @@
 struct xenapi_route;
 
 #define XENAPI_ROUTE_HOST 256 /* longest name or address, with the NUL */
+#define XENAPI_ROUTE_AUTHORITY (XENAPI_ROUTE_HOST + 16)
 
 /* "name", "10.0.0.1:443", "[::1]:443", "::1": the host without brackets, and
  * the port (0: none was given). False: it is none. */
 bool xenapi_route_split(const char *text, char host[XENAPI_ROUTE_HOST],
                         unsigned *port);
+
+/* Where a Location header leads, for xenapi_route_split(): what lies between
+ * "://", if there is one, and the path. False: nowhere, or it is too long. */
+bool xenapi_route_location(const char *location,
+                           char authority[XENAPI_ROUTE_AUTHORITY]);
 
 /* How to reach one host; borrowed from the route. */
 struct xenapi_place {

@@ -104,18 +104,12 @@ static void on_watch(struct timer *timer)
 /* Go where Location says, if that is a host we know. */
 static bool follow(struct xenapi_transfer *t)
 {
-    const char *start = strstr(t->location, "://");
-    char authority[XENAPI_ROUTE_HOST + 16], host[XENAPI_ROUTE_HOST];
-    size_t len;
+    char authority[XENAPI_ROUTE_AUTHORITY], host[XENAPI_ROUTE_HOST];
 
-    start = start ? start + 3 : t->location;
-    len = strcspn(start, "/?");
-    if (len == 0 || len >= sizeof(authority)) {
+    if (!xenapi_route_location(t->location, authority)) {
         note(t, ERR_PROTOCOL, t->status, "a redirect to nowhere");
         return false;
     }
-    memcpy(authority, start, len);
-    authority[len] = 0;
     if (!xenapi_route_split(authority, host, &t->port) ||
         !xenapi_route_knows(t->ticket->route, host)) {
         err_set(&t->err, ERR_PROTOCOL, t->status,

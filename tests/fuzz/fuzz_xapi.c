@@ -2,7 +2,7 @@
 /*
  * What a pool says: the first byte says as what the rest is read. Answers to
  * calls, values (which must come back as they were written), ova.xml (whose
- * rewriting must be readable), addresses, error pages.
+ * rewriting must be readable), addresses, redirects, error pages.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -100,12 +100,19 @@ static void ova(const uint8_t *data, size_t len)
 static void texts(const uint8_t *data, size_t len)
 {
     char *text = calloc(1, len + 1), out[50], host[XENAPI_ROUTE_HOST];
+    char authority[XENAPI_ROUTE_AUTHORITY];
     unsigned port = 0;
 
     must(text != NULL);
     memcpy(text, data, len);
     if (xenapi_route_split(text, host, &port))
         must(host[0] && port <= 65535 && !strpbrk(host, "/ @[]"));
+    if (xenapi_route_location(text, authority)) {
+        must(authority[0] && !strpbrk(authority, "/?") &&
+             strlen(authority) < sizeof(authority));
+        if (xenapi_route_split(authority, host, &port))
+            must(host[0] && port <= 65535 && !strpbrk(host, "/?#\\@[] "));
+    }
     html_xapi_error(data, len, out, sizeof(out));
     must(strlen(out) < sizeof(out));
     free(text);
