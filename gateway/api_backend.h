@@ -139,7 +139,8 @@ struct api_backend {
     void *ctx; /* first argument of all */
 
     /* {"uptime_s", "memory_bytes", "memory_used", "memory_peak",
-     *  "loop_delay_p99_ms", "jobs_queued", "jobs_running", "gateway"} */
+     *  "loop_delay_p99_ms", "jobs_queued", "jobs_running", "places_to_tidy",
+     *  "gateway"} */
     void (*status)(void *ctx, api_json_done_fn *done, void *done_ctx);
 
     /* ERR_QUOTA, ERR_AGAIN (the queue is full), ERR_DENIED. */

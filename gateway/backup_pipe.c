@@ -11,73 +11,25 @@
  */
 #include "gateway/backup_pipe.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/parse.h"
-#include "image/xva_read.h"
-#include "loop/timer.h"
+#include "base/failpoint.h"
+#include "gateway/backup_pipe_inside.h"
 #include "xenapi/xenapi_transfer.h"
 
 #define PROGRESS_MS 500
-#define PIECE_MAX ((size_t)16 << 10) /* what the HTTP client hands over */
 
-enum pipe_state {
-    PIPE_STARTING,
-    PIPE_READY,
-    PIPE_STREAMING,
-    PIPE_STREAMED,
-    PIPE_COMMITTING,
-    PIPE_ENDING,
-};
-
-struct backup_pipe {
-    struct backup_pipe_opts opts; /* texts and disks are copies */
-    char *texts[3];
-    struct backup_pipe_disk *disks;
-    struct xenapi_ticket *ticket;
-    struct err why; /* of a cancel; control loop's until the mail is read */
-    bool exported, committed, cancelled, over; /* control loop: what was sent */
-
-    struct mail to_start, to_export, to_commit, to_cancel, to_bye;
-    struct mail on_ready, on_streamed, on_progress, on_done, on_gone;
-    atomic_bool progress_busy;
-    struct backup_pipe_figures shown; /* in on_progress, then on_done */
-
-    /* The data loop's from here on. */
-    enum pipe_state state;
-    struct store *store;
-    struct session *session;
-    struct xva_read *reader;
-    struct xenapi_transfer *transfer;
-    struct timer timer;
-    struct buf ova;
-    unsigned disk; /* the session's number of the disk that comes now */
-    uint8_t rest[PIECE_MAX];
-    size_t rest_at, rest_len;
-    bool held;         /* the session is full; rest waits */
-    bool ended;        /* the transfer is over, well or not */
-    uint64_t received;
-    struct err stream; /* the first failure of transfer, reader or disks */
-    struct err err;    /* of the pipe */
-    struct session_result result;
-};
-
+/* What the session tells the journal; a row that is asked for goes back. */
 struct pipe_note {
     struct mail mail;
     struct backup_pipe *pipe;
-    bool open;
-    const char *kind;
+    struct session_note *note; /* NULL: not asked for */
+    const char *kind;          /* NULL: an upload got its id */
+    struct err err;
     char *id; /* behind name, in one allocation */
     char name[];
 };
-
-#define OWNER(mail, member)                                                    \
-    ((struct backup_pipe *)(void *)((char *)(mail)-offsetof(                   \
-        struct backup_pipe, member)))
 
 static void send_data(struct backup_pipe *p, struct mail *mail)
 {
@@ -104,7 +56,7 @@ static void pipe_free(struct backup_pipe *p)
 
 static void deliver_gone(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, on_gone);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, on_gone);
 
     p->opts.done(p->opts.ctx, &p->err, &p->result, &p->shown);
     pipe_free(p);
@@ -112,14 +64,14 @@ static void deliver_gone(struct mail *mail)
 
 static void deliver_bye(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, to_bye);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, to_bye);
 
     send_control(p, &p->on_gone);
 }
 
 static void deliver_done(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, on_done);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, on_done);
 
     p->over = true;
     send_data(p, &p->to_bye);
@@ -138,8 +90,7 @@ static void take_figures(struct backup_pipe *p)
     p->shown.store_received = p->store->received_bytes;
 }
 
-/* The only way out: when neither session nor transfer is left. */
-static void pipe_end_if_idle(struct backup_pipe *p)
+void backup_pipe_end_if_idle(struct backup_pipe *p)
 {
     if (p->session || p->transfer)
         return;
@@ -160,8 +111,7 @@ static void pipe_end_if_idle(struct backup_pipe *p)
     send_control(p, &p->on_done);
 }
 
-/* Something went wrong, or was cancelled: stop what runs. */
-static void pipe_fail(struct backup_pipe *p, const struct err *why)
+void backup_pipe_fail(struct backup_pipe *p, const struct err *why)
 {
     err_keep(&p->err, why);
     if (p->state == PIPE_ENDING)
@@ -171,15 +121,15 @@ static void pipe_fail(struct backup_pipe *p, const struct err *why)
         xenapi_transfer_cancel(p->transfer);
     if (p->session)
         session_cancel(p->session);
-    pipe_end_if_idle(p);
+    backup_pipe_end_if_idle(p);
 }
 
 static void on_tick(struct timer *timer)
 {
-    struct backup_pipe *p = OWNER(timer, timer);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(timer, timer);
 
     if (!p->session && !p->transfer) {
-        pipe_end_if_idle(p);
+        backup_pipe_end_if_idle(p);
         return;
     }
     if (p->opts.progress && !atomic_load(&p->progress_busy)) {
@@ -192,212 +142,17 @@ static void on_tick(struct timer *timer)
 
 static void deliver_progress(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, on_progress);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, on_progress);
 
     p->opts.progress(p->opts.ctx, &p->shown);
     atomic_store(&p->progress_busy, false);
 }
 
-/* --- the stream ---------------------------------------------------------- */
-
-static void deliver_streamed(struct mail *mail)
-{
-    struct backup_pipe *p = OWNER(mail, on_streamed);
-
-    p->opts.streamed(p->opts.ctx, &p->stream);
-}
-
-/* Transfer and reader are through. */
-static void stream_end(struct backup_pipe *p)
-{
-    struct err err = {0};
-
-    if (p->state != PIPE_STREAMING) {
-        pipe_end_if_idle(p);
-        return;
-    }
-    /* The reader has the pool's own words, where the stream carried some. */
-    if (xva_read_finish(p->reader, &err) != ERR_OK &&
-        (p->stream.code == ERR_OK || err.code == ERR_REMOTE))
-        p->stream = err;
-    p->state = PIPE_STREAMED;
-    send_control(p, &p->on_streamed);
-}
-
-/* The reader refused something: the stream is void. */
-static void stream_fail(struct backup_pipe *p, const struct err *err)
-{
-    err_keep(&p->stream, err);
-    p->held = false;
-    p->rest_len = 0;
-    if (p->transfer)
-        xenapi_transfer_cancel(p->transfer);
-}
-
-/* Feed what was kept. */
-static void feed_rest(struct backup_pipe *p)
-{
-    struct err err = {0};
-    size_t used = 0;
-
-    if (xva_read_feed(p->reader, p->rest + p->rest_at, p->rest_len, &used,
-                      &err) != ERR_OK) {
-        stream_fail(p, &err);
-        return;
-    }
-    if (p->stream.code != ERR_OK) {
-        stream_fail(p, &p->stream);
-        return;
-    }
-    p->rest_at += used;
-    p->rest_len -= used;
-    p->held = p->rest_len > 0 || xva_read_is_blocked(p->reader);
-}
-
-static bool on_body(void *ctx, const uint8_t *data, size_t len)
-{
-    struct backup_pipe *p = ctx;
-    struct err err = {0};
-    size_t used = 0;
-
-    if (p->held)
-        return false;
-    if (p->stream.code != ERR_OK || p->state != PIPE_STREAMING)
-        return true; /* it was cancelled: what still comes is dropped */
-    p->received += len;
-    if (xva_read_feed(p->reader, data, len, &used, &err) != ERR_OK) {
-        stream_fail(p, &err);
-        return true;
-    }
-    if (p->stream.code != ERR_OK) {
-        stream_fail(p, &p->stream);
-        return true;
-    }
-    if (used < len) {
-        memcpy(p->rest, data + used, len - used);
-        p->rest_at = 0;
-        p->rest_len = len - used;
-    }
-    p->held = used < len || xva_read_is_blocked(p->reader);
-    return true;
-}
-
-static void on_transferred(void *ctx, const struct err *err, uint64_t bytes)
-{
-    struct backup_pipe *p = ctx;
-
-    p->transfer = NULL;
-    p->ended = true;
-    if (err->code != ERR_OK)
-        err_keep(&p->stream, err);
-    if (!p->held || p->state != PIPE_STREAMING)
-        stream_end(p);
-}
-
-static void on_drained(void *ctx)
-{
-    struct backup_pipe *p = ctx;
-
-    if (!p->held || p->state != PIPE_STREAMING)
-        return;
-    feed_rest(p);
-    if (p->held)
-        return;
-    if (p->ended)
-        stream_end(p);
-    else if (p->transfer)
-        xenapi_transfer_resume(p->transfer);
-}
-
-/* --- what the reader finds ----------------------------------------------- */
-
-static void on_ova(void *ctx, const struct ova *ova, const uint8_t *text,
-                   size_t len)
-{
-    struct backup_pipe *p = ctx;
-
-    if (!buf_add(&p->ova, text, len))
-        err_set(&p->stream, ERR_NOMEM, 0, "ova.xml of %zu bytes", len);
-}
-
-static const struct backup_pipe_disk *
-known_disk(const struct backup_pipe *p, const char *uuid)
-{
-    for (size_t i = 0; i < p->opts.disk_count; i++)
-        if (strcmp(p->disks[i].exported_uuid, uuid) == 0)
-            return &p->disks[i];
-    return NULL;
-}
-
-static void on_disk_begin(void *ctx, uint32_t number)
-{
-    struct backup_pipe *p = ctx;
-    const struct ova_disk *d = ova_disk(xva_read_ova(p->reader), number);
-    const struct backup_pipe_disk *known = known_disk(p, d->vdi_uuid);
-    struct session_disk disk = {.bytes = d->virtual_size};
-    struct err err = {0};
-
-    if (!known) {
-        err_set(&err, ERR_PROTOCOL, 0,
-                "the export has a disk that the snapshot has not: %s",
-                d->vdi_uuid);
-        err_keep(&p->stream, &err);
-        return;
-    }
-    disk.position = known->position;
-    disk.name = known->name;
-    if (!parse_uuid(known->live_uuid, &disk.vdi))
-        err_set(&err, ERR_PROTOCOL, 0, "disk %u: '%s' is no uuid",
-                known->position, known->live_uuid);
-    else
-        session_add_disk(p->session, &disk, &p->disk, &err);
-    if (err.code != ERR_OK)
-        err_keep(&p->stream, &err);
-}
-
-static size_t on_data(void *ctx, uint32_t number, uint64_t offset,
-                      const uint8_t *bytes, size_t len)
-{
-    struct backup_pipe *p = ctx;
-
-    if (p->stream.code != ERR_OK || !p->session)
-        return len; /* nothing of it will be used */
-    if (len > SESSION_WRITE_MAX)
-        len = SESSION_WRITE_MAX;
-    return session_write(p->session, p->disk, offset, bytes, len) ? len : 0;
-}
-
-static bool on_hole(void *ctx, uint32_t number, uint64_t offset, uint64_t len)
-{
-    struct backup_pipe *p = ctx;
-
-    if (p->stream.code != ERR_OK || !p->session)
-        return true;
-    return session_zero(p->session, p->disk, offset, len);
-}
-
-static void on_disk_end(void *ctx, uint32_t number, uint64_t total)
-{
-}
-
-static void on_end(void *ctx)
-{
-}
-
-static const struct xva_read_events reader_events = {
-    .ova = on_ova,
-    .disk_begin = on_disk_begin,
-    .data = on_data,
-    .hole = on_hole,
-    .disk_end = on_disk_end,
-    .end = on_end,
-};
-
 /* --- the session --------------------------------------------------------- */
 
 static void deliver_ready(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, on_ready);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, on_ready);
 
     p->opts.ready(p->opts.ctx);
 }
@@ -425,61 +180,109 @@ static void on_session_done(void *ctx, const struct err *err,
         p->state = PIPE_ENDING;
         if (p->transfer)
             xenapi_transfer_cancel(p->transfer);
-        pipe_end_if_idle(p);
+        backup_pipe_end_if_idle(p);
     } else if (p->state == PIPE_ENDING) {
         err_keep(&p->err, err);
-        pipe_end_if_idle(p);
+        backup_pipe_end_if_idle(p);
     } else {
-        pipe_fail(p, err);
+        backup_pipe_fail(p, err);
     }
 }
 
-static void deliver_note(struct mail *mail)
-{
-    struct pipe_note *n = (struct pipe_note *)mail;
-    struct backup_pipe *p = n->pipe;
-
-    p->opts.journal(p->opts.ctx, n->open, n->kind, n->name, n->id);
-    free(n);
-}
-
-static void note(struct backup_pipe *p, bool open, const char *kind,
-                 const char *name, const char *id)
+static struct pipe_note *note_new(struct backup_pipe *p, const char *kind,
+                                  const char *name, const char *id)
 {
     size_t name_size = strlen(name) + 1;
     size_t id_size = strlen(id) + 1;
-    struct pipe_note *n = malloc(sizeof(*n) + name_size + id_size);
+    struct pipe_note *n = calloc(1, sizeof(*n) + name_size + id_size);
 
     if (!n)
-        return; /* without a row a collector finds it by its age */
-    n->mail.deliver = deliver_note;
+        return NULL;
     n->pipe = p;
-    n->open = open;
     n->kind = kind;
     memcpy(n->name, name, name_size);
     n->id = n->name + name_size;
     memcpy(n->id, id, id_size);
+    return n;
+}
+
+static void deliver_opening(struct mail *mail)
+{
+    struct pipe_note *n = (struct pipe_note *)mail;
+    struct backup_pipe *p = n->pipe;
+
+    p->opts.opening(p->opts.ctx, n->kind, n->name, n);
+}
+
+static void deliver_noted(struct mail *mail)
+{
+    struct pipe_note *n = (struct pipe_note *)mail;
+    struct session_note *note = n->note;
+    struct err err = n->err;
+
+    free(n);
+    (void)FAILPOINT("backup_object_noted");
+    session_noted(note, &err);
+}
+
+void backup_pipe_noted(struct backup_pipe *p, void *ticket,
+                       const struct err *err)
+{
+    struct pipe_note *n = ticket;
+
+    n->err = *err;
+    n->mail.deliver = deliver_noted;
+    send_data(p, &n->mail);
+}
+
+static void on_opening(void *ctx, const char *kind, const char *name,
+                       struct session_note *note)
+{
+    struct backup_pipe *p = ctx;
+    struct pipe_note *n = note_new(p, kind, name, "");
+    const struct err err = {.code = ERR_NOMEM, .text = "journal"};
+
+    if (!n) {
+        session_noted(note, &err);
+        return;
+    }
+    n->note = note;
+    n->mail.deliver = deliver_opening;
+    send_control(p, &n->mail);
+}
+
+static void deliver_told(struct mail *mail)
+{
+    struct pipe_note *n = (struct pipe_note *)mail;
+    struct backup_pipe *p = n->pipe;
+
+    if (n->kind)
+        p->opts.closed(p->opts.ctx, n->kind, n->name);
+    else
+        p->opts.upload(p->opts.ctx, n->name, n->id);
+    free(n);
+}
+
+/* Without memory for it the row stays as it is, and is looked at later. */
+static void tell(struct backup_pipe *p, const char *kind, const char *name,
+                 const char *id)
+{
+    struct pipe_note *n = note_new(p, kind, name, id);
+
+    if (!n)
+        return;
+    n->mail.deliver = deliver_told;
     send_control(p, &n->mail);
 }
 
 static void on_upload_opened(void *ctx, const char *name, const char *id)
 {
-    note(ctx, true, "upload", name, id);
+    tell(ctx, NULL, name, id);
 }
 
-static void on_upload_closed(void *ctx, const char *name, const char *id)
+static void on_closed(void *ctx, const char *kind, const char *name)
 {
-    note(ctx, false, "upload", name, id);
-}
-
-static void on_point_opened(void *ctx, const char *name)
-{
-    note(ctx, true, "point", name, "");
-}
-
-static void on_point_closed(void *ctx, const char *name)
-{
-    note(ctx, false, "point", name, "");
+    tell(ctx, kind, name, "");
 }
 
 static enum err_code session_begin(struct backup_pipe *p, struct err *err)
@@ -500,11 +303,10 @@ static enum err_code session_begin(struct backup_pipe *p, struct err *err)
         .events =
             {
                 .ready = on_session_ready,
-                .drained = on_drained,
+                .drained = backup_feed_drained,
+                .opening = on_opening,
                 .upload_opened = on_upload_opened,
-                .upload_closed = on_upload_closed,
-                .point_opened = on_point_opened,
-                .point_closed = on_point_closed,
+                .closed = on_closed,
                 .done = on_session_done,
             },
         .ctx = p,
@@ -527,14 +329,14 @@ static enum err_code session_begin(struct backup_pipe *p, struct err *err)
 
 static void deliver_start(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, to_start);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, to_start);
     struct err err = {0};
 
     p->timer.fire = on_tick;
     if (place_store(p->opts.place, p->opts.data->loop, p->opts.data->client,
                     &p->store, &err) != ERR_OK ||
         session_begin(p, &err) != ERR_OK) {
-        pipe_fail(p, &err);
+        backup_pipe_fail(p, &err);
         return;
     }
     timer_start(p->opts.data->loop, &p->timer, PROGRESS_MS, on_tick);
@@ -542,33 +344,15 @@ static void deliver_start(struct mail *mail)
 
 static void deliver_export(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, to_export);
-    const struct xva_read_opts reading = {
-        .suite = p->opts.engine->suite,
-        .events = &reader_events,
-        .ctx = p,
-    };
-    const struct xenapi_transfer_opts sending = {
-        .loop = p->opts.data->loop,
-        .client = p->opts.data->client,
-        .ticket = p->ticket,
-        .on_body = on_body,
-        .done = on_transferred,
-        .ctx = p,
-    };
-    struct err err = {0};
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, to_export);
 
-    if (p->state != PIPE_READY)
-        return;
-    p->state = PIPE_STREAMING;
-    if (xva_read_new(&reading, &p->reader, &err) != ERR_OK ||
-        xenapi_transfer_start(&sending, &p->transfer, &err) != ERR_OK)
-        pipe_fail(p, &err);
+    if (p->state == PIPE_READY)
+        backup_feed_start(p);
 }
 
 static void deliver_commit(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, to_commit);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, to_commit);
 
     if (p->state != PIPE_STREAMED || !p->session)
         return;
@@ -578,7 +362,7 @@ static void deliver_commit(struct mail *mail)
 
 static void deliver_cancel(struct mail *mail)
 {
-    struct backup_pipe *p = OWNER(mail, to_cancel);
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, to_cancel);
 
     if (p->state == PIPE_ENDING)
         return;
@@ -587,7 +371,7 @@ static void deliver_cancel(struct mail *mail)
         session_cancel(p->session);
         return;
     }
-    pipe_fail(p, &p->why);
+    backup_pipe_fail(p, &p->why);
 }
 
 enum err_code backup_pipe_start(const struct backup_pipe_opts *opts,
@@ -618,7 +402,7 @@ enum err_code backup_pipe_start(const struct backup_pipe_opts *opts,
     p->to_cancel.deliver = deliver_cancel;
     p->to_bye.deliver = deliver_bye;
     p->on_ready.deliver = deliver_ready;
-    p->on_streamed.deliver = deliver_streamed;
+    p->on_streamed.deliver = backup_feed_deliver_streamed;
     p->on_progress.deliver = deliver_progress;
     p->on_done.deliver = deliver_done;
     p->on_gone.deliver = deliver_gone;

@@ -56,10 +56,13 @@ struct backup_pipe_opts {
     void (*ready)(void *ctx);
     /* The stream is over: ERR_OK means that it was whole. */
     void (*streamed)(void *ctx, const struct err *err);
-    /* An upload or point was opened (open true) or closed. kind "upload" or
-     * "point". */
-    void (*journal)(void *ctx, bool open, const char *kind, const char *name,
-                    const char *id);
+    /* The journal, see struct session_events. opening() is answered by
+     * backup_pipe_noted() with its ticket, before which done() does not come;
+     * kind is a literal. */
+    void (*opening)(void *ctx, const char *kind, const char *name,
+                    void *ticket);
+    void (*upload)(void *ctx, const char *name, const char *id);
+    void (*closed)(void *ctx, const char *kind, const char *name);
     void (*progress)(void *ctx, const struct backup_pipe_figures *f);
     /* Once; the pipe is gone. */
     void (*done)(void *ctx, const struct err *err,
@@ -71,6 +74,9 @@ struct backup_pipe_opts {
 /* ERR_NOMEM: done() will not come. */
 enum err_code backup_pipe_start(const struct backup_pipe_opts *opts,
                                 struct backup_pipe **out, struct err *err);
+
+void backup_pipe_noted(struct backup_pipe *p, void *ticket,
+                       const struct err *err);
 
 /* Begin the transfer; once, after ready(). */
 void backup_pipe_export(struct backup_pipe *p, struct xenapi_ticket *ticket);

@@ -11,6 +11,7 @@
 #include "gateway/gates.h"
 #include "gateway/jobs.h"
 #include "gateway/pools.h"
+#include "gateway/reconcile.h"
 #include "gateway/state_dir.h"
 #include "gateway/vaults.h"
 #include "loop/timer.h"
@@ -175,7 +176,8 @@ static enum err_code make_rooms(struct whole *w, struct err *err)
 
     if (pools_new(e, &e->pools, err) != ERR_OK ||
         vaults_new(e, &e->vaults, err) != ERR_OK ||
-        jobs_new(e, &e->jobs, err) != ERR_OK)
+        jobs_new(e, &e->jobs, err) != ERR_OK ||
+        reconcile_new(e, &e->reconcile, err) != ERR_OK)
         return err->code;
     w->backend.ctx = e;
     pools_backend(&w->backend);
@@ -215,6 +217,16 @@ static void on_resumed(void *ctx, const struct err *err)
               log_text("version", CAIRN_VERSION), LOG_END);
 }
 
+static void on_places_known(void *ctx, const struct err *err)
+{
+    struct whole *w = ctx;
+
+    if (err->code != ERR_OK)
+        log_event(LOG_ERROR, "not_tidied", log_err(err), LOG_END);
+    if (!w->stopping)
+        jobs_resume(w->e.jobs, on_resumed, w);
+}
+
 enum err_code engine_start(const struct config *config, struct engine **out,
                            struct err *err)
 {
@@ -238,7 +250,7 @@ enum err_code engine_start(const struct config *config, struct engine **out,
         if (loop_start_thread(e->data[w->running].loop, err) != ERR_OK)
             goto failed;
     watch_signals(w);
-    jobs_resume(e->jobs, on_resumed, w);
+    reconcile_start(e->reconcile, on_places_known, w);
     *out = e;
     return ERR_OK;
 failed:
@@ -267,13 +279,20 @@ static void closed_one(void *ctx)
         loop_stop(w->e.control);
 }
 
-static void on_jobs_stopped(void *ctx)
+static void on_tidying_stopped(void *ctx)
 {
     struct whole *w = ctx;
 
     w->closing = 2;
     pools_close(w->e.pools, closed_one, w);
     vaults_close(w->e.vaults, closed_one, w);
+}
+
+static void on_jobs_stopped(void *ctx)
+{
+    struct whole *w = ctx;
+
+    reconcile_stop(w->e.reconcile, on_tidying_stopped, w);
 }
 
 static void on_api_closed(void *ctx)
@@ -316,6 +335,7 @@ void engine_free(struct engine *e)
     for (unsigned i = 0; i < w->running; i++)
         loop_join(e->data[i].loop);
     api_free(e->api);
+    reconcile_free(e->reconcile);
     jobs_free(e->jobs);
     gates_free(e->gates);
     catalog_call_door_free(e->catalog);

@@ -27,6 +27,7 @@
 struct api;
 struct gates;
 struct jobs;
+struct reconcile;
 struct pools;
 struct vaults;
 
@@ -61,6 +62,7 @@ struct engine {
     struct pools *pools;
     struct vaults *vaults;
     struct jobs *jobs;
+    struct reconcile *reconcile;
     struct api *api;
     unsigned workers; /* libuv's threads */
     uint64_t started_ms;

@@ -277,21 +277,18 @@ void job_note_close(struct job *job, int64_t row)
 }
 
 struct note_row {
-    int64_t row;
-    char *kind, *ref, *detail;
-    bool left;
+    char *kind, *ref;
 };
 
 struct note_each {
     struct catalog_call call;
     char id[CATALOG_JOB_ID];
-    int64_t vault_id;
-    void (*each)(void *ctx, const struct job_note_row *row);
+    void (*each)(void *ctx, const char *kind, const char *ref);
     void (*done)(void *ctx, const struct err *err);
     void *ctx;
     struct note_row *rows;
     size_t count;
-    bool left, failed;
+    bool failed;
 };
 
 static bool keep_row(void *ctx, const struct catalog_journal *j)
@@ -307,12 +304,9 @@ static bool keep_row(void *ctx, const struct catalog_journal *j)
     }
     n->rows = rows;
     r = &rows[n->count++];
-    r->row = j->id;
-    r->left = n->left;
     r->kind = strdup(j->kind);
     r->ref = strdup(j->ref);
-    r->detail = strdup(j->detail);
-    n->failed = !r->kind || !r->ref || !r->detail;
+    n->failed = !r->kind || !r->ref;
     return !n->failed;
 }
 
@@ -322,9 +316,6 @@ static enum err_code each_run(struct catalog_call *call, struct catalog *c,
     struct note_each *n = (struct note_each *)call;
     enum err_code rc = catalog_journal_each_open(c, n->id, keep_row, n, err);
 
-    n->left = true;
-    if (rc == ERR_OK && !n->failed && n->vault_id)
-        rc = catalog_journal_each_left(c, n->vault_id, keep_row, n, err);
     if (n->failed)
         return err_set(err, ERR_NOMEM, 0, "journal");
     return rc;
@@ -336,25 +327,19 @@ static void each_done(struct catalog_call *call, const struct err *err)
 
     for (size_t i = 0; i < n->count; i++) {
         struct note_row *r = &n->rows[i];
-        const struct job_note_row row = {.row = r->row,
-                                         .kind = r->kind,
-                                         .ref = r->ref,
-                                         .detail = r->detail,
-                                         .left = r->left};
 
         if (err->code == ERR_OK)
-            n->each(n->ctx, &row);
+            n->each(n->ctx, r->kind, r->ref);
         free(r->kind);
         free(r->ref);
-        free(r->detail);
     }
     n->done(n->ctx, err);
     free(n->rows);
     free(n);
 }
 
-void job_note_each(struct job *job, int64_t vault_id,
-                   void (*each)(void *ctx, const struct job_note_row *row),
+void job_note_each(struct job *job,
+                   void (*each)(void *ctx, const char *kind, const char *ref),
                    void (*done)(void *ctx, const struct err *err), void *ctx)
 {
     struct note_each *n = calloc(1, sizeof(*n));
@@ -368,7 +353,6 @@ void job_note_each(struct job *job, int64_t vault_id,
     n->call.run = each_run;
     n->call.done = each_done;
     memcpy(n->id, job->id, sizeof(n->id));
-    n->vault_id = vault_id;
     n->each = each;
     n->done = done;
     n->ctx = ctx;

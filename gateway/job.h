@@ -78,7 +78,8 @@ bool job_is_cancelled(const struct job *job);
  * made. done() once, later - at once only when there is no memory.
  */
 struct job_note {
-    const char *kind;   /* "snapshot", "import", "upload", "point" */
+    const char *kind;   /* "snapshot", "import", "release"; "upload", "put",
+                           "point" */
     bool in_pool;       /* lies in the job's pool, else in its vault */
     const char *ref;    /* or "" while unknown */
     const char *detail; /* or "" */
@@ -91,17 +92,10 @@ void job_note_update(struct job *job, int64_t row, const char *ref,
                      const char *detail);
 /* It is gone, or was meant to stay; fire and forget, in order. */
 void job_note_close(struct job *job, int64_t row);
-/* One that is open. left: by a job that has ended. Texts are borrowed. */
-struct job_note_row {
-    int64_t row;
-    const char *kind, *ref, *detail;
-    bool left;
-};
-/* The job's open rows, from attempts before, and with a vault_id those that
- * jobs which have ended left in it; each() is called for every row, then
- * done(). */
-void job_note_each(struct job *job, int64_t vault_id,
-                   void (*each)(void *ctx, const struct job_note_row *row),
+/* The job's open rows, from attempts before; each() is called for every row,
+ * then done(). Texts are borrowed. */
+void job_note_each(struct job *job,
+                   void (*each)(void *ctx, const char *kind, const char *ref),
                    void (*done)(void *ctx, const struct err *err), void *ctx);
 
 /*

@@ -2,8 +2,7 @@
 /*
  * A backup, on the control loop:
  *
- *   tidy (attempts before) -> vault, pool, VM, witness -> room among the SR's
- *   snapshots -> memory -> snapshot -> pipe: session, export, commit
+ *   vault, pool, VM, witness -> room among the SR's snapshots -> memory -> snapshot -> pipe: session, export, commit
  *   -> snapshot removed -> point into the catalog -> end
  *
  * Whatever goes wrong, job_backup_end() is entered and stays entered: it looks at
@@ -16,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/parse.h"
 
 #define SERIES_KEY "cairn:series"
@@ -27,6 +27,7 @@ static void on_export_done(void *ctx, const struct err *err)
     struct backup *b = ctx;
 
     b->export = NULL;
+    (void)FAILPOINT("backup_export_done");
     if (err->code != ERR_OK) {
         job_backup_fail(b, err, EXIT_PEER_POOL);
     } else if (b->ending) {
@@ -42,6 +43,7 @@ static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
     struct backup *b = ctx;
 
     b->ticketed = true;
+    (void)FAILPOINT("backup_export_begun");
     if (b->pipe && !b->ending)
         backup_pipe_export(b->pipe, ticket);
     else
@@ -75,6 +77,7 @@ static void on_pipe_streamed(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
 
+    (void)FAILPOINT("backup_streamed");
     if (!b->export || b->reported)
         return;
     b->reported = true;
@@ -88,12 +91,33 @@ static void on_pipe_progress(void *ctx, const struct backup_pipe_figures *f)
     job_progress(b->job, f->session.read, b->total_bytes);
 }
 
-static void on_pipe_journal(void *ctx, bool open, const char *kind,
-                            const char *name, const char *id)
+static void on_row(void *ctx, void *ticket, const struct err *err)
 {
     struct backup *b = ctx;
 
-    job_tidy_uploads_note(&b->uploads, b->job, open, kind, name, id);
+    backup_pipe_noted(b->pipe, ticket, err);
+}
+
+static void on_pipe_opening(void *ctx, const char *kind, const char *name,
+                            void *ticket)
+{
+    struct backup *b = ctx;
+
+    job_rows_open(&b->rows, kind, name, on_row, b, ticket);
+}
+
+static void on_pipe_upload(void *ctx, const char *name, const char *id)
+{
+    struct backup *b = ctx;
+
+    job_rows_named(&b->rows, name, id);
+}
+
+static void on_pipe_closed(void *ctx, const char *kind, const char *name)
+{
+    struct backup *b = ctx;
+
+    job_rows_close(&b->rows, kind, name);
 }
 
 static void on_pipe_done(void *ctx, const struct err *err,
@@ -107,6 +131,7 @@ static void on_pipe_done(void *ctx, const struct err *err,
     b->figures = *f;
     job_progress(b->job, f->session.read, b->total_bytes);
     if (err->code == ERR_OK) {
+        (void)FAILPOINT("backup_committed");
         /* Committed, whatever else happened since. */
         err_clear(&b->err);
         for (uint64_t i = 0; i < result->warnings; i++)
@@ -147,7 +172,9 @@ static void start_pipe(struct backup *b)
         .disk_count = vm->disk_count,
         .ready = on_pipe_ready,
         .streamed = on_pipe_streamed,
-        .journal = on_pipe_journal,
+        .opening = on_pipe_opening,
+        .upload = on_pipe_upload,
+        .closed = on_pipe_closed,
         .progress = on_pipe_progress,
         .done = on_pipe_done,
         .ctx = b,
@@ -192,6 +219,7 @@ static void on_snapshot(void *ctx, const struct err *err,
         job_backup_fail(b, err, EXIT_PEER_POOL);
         return;
     }
+    (void)FAILPOINT("backup_snapshot_made");
     b->made = inventory;
     snprintf(b->snapshot, sizeof(b->snapshot), "%s", job_backup_vm(inventory)->ref);
     job_note_update(b->job, b->row, b->snapshot, NULL);
@@ -226,6 +254,7 @@ static void on_snapshot_noted(void *ctx, const struct err *err, int64_t row)
 
     b->calls--;
     b->row = row;
+    (void)FAILPOINT("backup_snapshot_noted");
     if (err->code != ERR_OK || b->ending) {
         if (row)
             job_note_close(b->job, row);
@@ -414,7 +443,7 @@ static void on_vm(void *ctx, const struct err *err,
     catalog_call_start(b->job->engine->catalog, &b->call);
 }
 
-static void on_tidy(void *ctx, const struct err *err)
+static void on_pool(void *ctx, const struct err *err, struct pools_hold *hold)
 {
     struct backup *b = ctx;
     const struct xenapi_inventory_opts o = {
@@ -422,33 +451,18 @@ static void on_tidy(void *ctx, const struct err *err)
         .done = on_vm,
         .ctx = b,
     };
-    const struct err cancelled = {.code = ERR_CANCELLED, .text = "cancelled"};
     struct err why = {0};
 
     b->calls--;
-    if (err->code != ERR_OK) {
-        job_backup_fail(b, err, EXIT_PEER_POOL);
-    } else if (b->ending || job_is_cancelled(b->job)) {
-        job_backup_fail(b, &cancelled, EXIT_PEER_NONE);
-    } else {
-        job_stage(b->job, "prepare");
-        if (xenapi_inventory_start(b->pool->session, &o, &b->asking, &why) !=
-            ERR_OK)
-            job_backup_fail(b, &why, EXIT_PEER_POOL);
-    }
-}
-
-static void on_pool(void *ctx, const struct err *err, struct pools_hold *hold)
-{
-    struct backup *b = ctx;
-
     b->pool = hold;
     if (err->code != ERR_OK || b->ending) {
-        b->calls--;
         job_backup_fail(b, err, EXIT_PEER_POOL);
         return;
     }
-    job_tidy(b->job, b->pool, b->vault, on_tidy, b);
+    job_stage(b->job, "prepare");
+    if (xenapi_inventory_start(b->pool->session, &o, &b->asking, &why) !=
+        ERR_OK)
+        job_backup_fail(b, &why, EXIT_PEER_POOL);
 }
 
 static void on_vault(void *ctx, const struct err *err,
@@ -462,14 +476,29 @@ static void on_vault(void *ctx, const struct err *err,
         job_backup_fail(b, err, EXIT_PEER_VAULT);
         return;
     }
-    pools_take(b->job->engine->pools, b->job->pool_id, b->job->attempt > 1,
-               on_pool, b);
+    pools_take(b->job->engine->pools, b->job->pool_id, false, on_pool, b);
+}
+
+/* Its point was committed before the gateway was killed: that was all. */
+static void end_with_point(struct job *job)
+{
+    struct json *result = json_new_object();
+
+    json_set_text(result, "point", job->point);
+    job_log(job, "info", "point %s was committed by an earlier attempt",
+            job->point);
+    job_finish(job, NULL, EXIT_PEER_NONE, result);
 }
 
 static void backup_start(struct job *job)
 {
-    struct backup *b = calloc(1, sizeof(*b));
+    struct backup *b;
 
+    if (*job->point) {
+        end_with_point(job);
+        return;
+    }
+    b = calloc(1, sizeof(*b));
     if (!b) {
         const struct err err = {.code = ERR_NOMEM, .text = "no memory"};
 
@@ -477,8 +506,9 @@ static void backup_start(struct job *job)
         return;
     }
     b->job = job;
+    b->rows.job = job;
     job->state = b;
-    b->calls++; /* until on_tidy() */
+    b->calls++; /* until on_pool() */
     vaults_take(job->engine->vaults, job->vault_id, on_vault, b);
 }
 

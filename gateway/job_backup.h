@@ -10,7 +10,7 @@
 #include "gateway/backup_pipe.h"
 #include "gateway/gates.h"
 #include "gateway/job.h"
-#include "gateway/job_tidy.h"
+#include "gateway/job_rows.h"
 #include "gateway/pools.h"
 #include "gateway/vaults.h"
 #include "tenants/catalog_point.h"
@@ -44,15 +44,16 @@ struct backup {
     struct xenapi_export *export;
     bool ticketed, reported; /* the export's ready() came; its stream's end
                                 was reported */
-    struct job_tidy_uploads uploads;
+    struct job_rows rows; /* of objects and points */
     uint64_t total_bytes;
     bool ending, removed, kept;
-    unsigned calls; /* of catalog, journal, tidy, pools, vaults: to come back */
+    unsigned calls; /* of catalog, journal, pools, vaults: to come back */
     struct err err;
     enum exit_peer peer;
     struct session_result result;
     struct backup_pipe_figures figures;
     struct catalog_point point;
+    int64_t point_row; /* of the journal */
     char *disks_json;
 };
 

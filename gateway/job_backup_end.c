@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
+#include "tenants/catalog_journal.h"
+
 void job_backup_fail(struct backup *b, const struct err *err,
                         enum exit_peer peer)
 {
@@ -38,7 +41,7 @@ static void backup_free(struct backup *b)
         pools_drop(b->pool);
     if (b->vault)
         vaults_drop(b->vault);
-    job_tidy_uploads_fini(&b->uploads);
+    job_rows_fini(&b->rows);
     if (b->err.code == ERR_OK) {
         const struct session_figures *f = &b->result.figures;
 
@@ -72,6 +75,7 @@ static void on_snapshot_removed(void *ctx, const struct err *err)
 {
     struct backup *b = ctx;
 
+    (void)FAILPOINT("backup_snapshot_removed");
     b->removing = NULL;
     b->removed = true;
     if (err->code == ERR_OK) {
@@ -132,9 +136,15 @@ static enum err_code run_put_point(struct catalog_call *call,
     struct backup *b = (struct backup *)(void *)((char *)call -
                            offsetof(struct backup, call));
 
-    if (catalog_point_put(c, &b->point, err) != ERR_OK)
+    if (catalog_begin(c, err) != ERR_OK)
         return err->code;
-    return catalog_job_note(c, b->job->id, b->point.id, NULL, err);
+    if (catalog_point_put(c, &b->point, err) == ERR_OK &&
+        catalog_job_note(c, b->job->id, b->point.id, NULL, err) == ERR_OK &&
+        (!b->point_row ||
+         catalog_journal_close(c, b->point_row, err) == ERR_OK))
+        return catalog_commit(c, err);
+    catalog_rollback(c);
+    return err->code;
 }
 
 static void on_point_kept(struct catalog_call *call, const struct err *err)
@@ -142,6 +152,7 @@ static void on_point_kept(struct catalog_call *call, const struct err *err)
     struct backup *b = (struct backup *)(void *)((char *)call -
                            offsetof(struct backup, call));
 
+    (void)FAILPOINT("backup_point_kept");
     b->calls--;
     b->kept = true;
     if (err->code != ERR_OK)
@@ -202,6 +213,7 @@ static bool end_point(struct backup *b)
     memcpy(p->sha256, b->result.point.sha256, sizeof(p->sha256));
     p->made_here = true;
     p->verdict = "";
+    b->point_row = job_rows_find(&b->rows, "point", p->name);
     b->calls++;
     b->call.run = run_put_point;
     b->call.done = on_point_kept;

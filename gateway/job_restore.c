@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/parse.h"
-#include "gateway/job_tidy.h"
 #include "tenants/catalog_point.h"
 #include "vault/points.h"
 
@@ -116,6 +116,7 @@ static void on_imported(void *ctx, const struct err *err, const char *vm_ref)
 {
     struct restore *r = ctx;
 
+    (void)FAILPOINT("restore_imported");
     r->import = NULL;
     if (vm_ref)
         snprintf(r->vm_ref, sizeof(r->vm_ref), "%s", vm_ref);
@@ -141,6 +142,7 @@ static void on_piped(void *ctx, const struct err *err, uint64_t sent,
 {
     struct restore *r = ctx;
 
+    (void)FAILPOINT("restore_streamed");
     r->pipe = NULL;
     r->sent = sent;
     r->figures = *f;
@@ -193,6 +195,7 @@ static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
 {
     struct restore *r = ctx;
 
+    (void)FAILPOINT("restore_import_begun");
     r->ticketed = true;
     if (r->ending)
         restore_end(r);
@@ -216,6 +219,7 @@ static void on_noted(void *ctx, const struct err *err, int64_t row)
     };
     struct err why = {0};
 
+    (void)FAILPOINT("restore_import_noted");
     r->calls--;
     r->row = row;
     if (err->code != ERR_OK || r->ending) {
@@ -280,7 +284,7 @@ static void draw(void *ctx, uint8_t *out, size_t len)
 static enum err_code rewrite(struct restore *r, struct err *err)
 {
     const struct ova_pair pairs[] = {
-        {RESTORE_JOB_KEY, r->pool ? r->job->id : NULL},
+        {XENAPI_SWEEP_KEY, r->pool ? r->mark : NULL},
         {"cairn:gateway", NULL},
         {SERIES_KEY, r->series},
     };
@@ -332,6 +336,20 @@ static enum err_code match_disks(struct restore *r, struct err *err)
     return ERR_OK;
 }
 
+/* The VM that an attempt before left to be released, if it is there, and has
+ * lost its mark. */
+static const struct xenapi_vm *released_vm(const struct restore *r)
+{
+    for (size_t i = 0; *r->released && i < r->target->vm_count; i++) {
+        const struct xenapi_vm *vm = &r->target->vms[i];
+
+        if (strcmp(vm->uuid, r->released) == 0)
+            return xenapi_inventory_other_config(vm, XENAPI_SWEEP_KEY) ? NULL
+                                                                       : vm;
+    }
+    return NULL;
+}
+
 static void on_target(void *ctx, const struct err *err,
                       struct xenapi_inventory *inventory)
 {
@@ -349,6 +367,10 @@ static void on_target(void *ctx, const struct err *err,
     r->target = inventory;
     if (err->code != ERR_OK || r->ending) {
         restore_fail(r, err, EXIT_PEER_POOL);
+        return;
+    }
+    if (released_vm(r)) {
+        restore_pool_take_up(r, released_vm(r));
         return;
     }
     if (restore_plan_make(&o, &r->plan, &why) != ERR_OK ||
@@ -474,23 +496,32 @@ static void on_found(struct catalog_call *call, const struct err *err)
     restore_fail(r, &why, EXIT_PEER_STORE);
 }
 
-static void on_tidy(void *ctx, const struct err *err)
+static void on_old_row(void *ctx, const char *kind, const char *ref)
 {
     struct restore *r = ctx;
-    const struct err cancelled = {.code = ERR_CANCELLED, .text = "cancelled"};
 
-    r->calls--;
-    if (err->code != ERR_OK) {
-        restore_fail(r, err, EXIT_PEER_POOL);
-    } else if (r->ending || job_is_cancelled(r->job)) {
-        restore_fail(r, &cancelled, EXIT_PEER_NONE);
-    } else {
-        job_stage(r->job, "prepare");
-        r->calls++;
-        r->call.run = run_find;
-        r->call.done = on_found;
-        catalog_call_start(r->job->engine->catalog, &r->call);
+    if (strcmp(kind, "release") == 0)
+        snprintf(r->released, sizeof(r->released), "%s", ref);
+}
+
+static void on_old_rows(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+
+    if (err->code != ERR_OK || r->ending) {
+        r->calls--;
+        restore_fail(r, err, EXIT_PEER_NONE);
+        return;
     }
+    job_stage(r->job, "prepare");
+    r->call.run = run_find;
+    r->call.done = on_found; /* r->calls is counted since the start */
+    catalog_call_start(r->job->engine->catalog, &r->call);
+}
+
+static void find_point(struct restore *r)
+{
+    job_note_each(r->job, on_old_row, on_old_rows, r);
 }
 
 static void on_pool(void *ctx, const struct err *err, struct pools_hold *hold)
@@ -503,7 +534,7 @@ static void on_pool(void *ctx, const struct err *err, struct pools_hold *hold)
         restore_fail(r, err, EXIT_PEER_POOL);
         return;
     }
-    job_tidy(r->job, r->pool, r->vault, on_tidy, r);
+    find_point(r);
 }
 
 static void on_vault(void *ctx, const struct err *err,
@@ -516,10 +547,9 @@ static void on_vault(void *ctx, const struct err *err,
         r->calls--;
         restore_fail(r, err, EXIT_PEER_VAULT);
     } else if (r->job->pool_id) {
-        pools_take(r->job->engine->pools, r->job->pool_id,
-                   r->job->attempt > 1, on_pool, r);
+        pools_take(r->job->engine->pools, r->job->pool_id, false, on_pool, r);
     } else {
-        job_tidy(r->job, NULL, r->vault, on_tidy, r);
+        find_point(r);
     }
 }
 
@@ -534,6 +564,7 @@ static void restore_start(struct job *job)
         return;
     }
     r->job = job;
+    xenapi_sweep_vm_mark(job->engine->gateway, job->id, r->mark);
     job->state = r;
     r->calls++;
     vaults_take(job->engine->vaults, job->vault_id, on_vault, r);

@@ -16,10 +16,8 @@
 #include "vault/point.h"
 #include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_import.h"
+#include "xenapi/xenapi_sweep.h"
 #include "xenapi/xenapi_vm.h"
-
-/* other_config of a VM that is not finished yet: the job's id. */
-#define RESTORE_JOB_KEY "cairn:job"
 
 struct restore {
     struct job *job;
@@ -47,9 +45,12 @@ struct restore {
     struct restore_pipe *pipe;
     struct xenapi_import *import;
     bool ticketed, reported;
+    char mark[XENAPI_SWEEP_MARK]; /* of a VM that is not finished yet */
     char vm_ref[XENAPI_REF_MAX]; /* made, and not finished yet: ours */
     struct xenapi_vm_op *op;     /* NIC, mark, release or removal */
     size_t nic;                  /* that comes next */
+    char released[37]; /* uuid of the VM that an attempt before had finished
+                          but for its release; "": none */
     struct json *receipt;
     bool ending, undone, finished;
     unsigned calls;
@@ -67,6 +68,10 @@ void restore_fail(struct restore *r, const struct err *err,
 
 /* A disk's position as userdevices are written. Returns out. */
 const char *restore_position(const struct point_disk *d, char out[16]);
+
+/* The VM that an attempt before has finished: receipt, start; ends in
+ * restore_end(). */
+void restore_pool_take_up(struct restore *r, const struct xenapi_vm *vm);
 
 /* NICs from r->nic on, receipt, mark off, start; ends in restore_end(). */
 void restore_pool_finish(struct restore *r);

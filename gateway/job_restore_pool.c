@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/parse.h"
 
 /* --- undoing ------------------------------------------------------------- */
@@ -32,14 +33,14 @@ bool restore_pool_undo(struct restore *r)
 {
     const struct xenapi_vm_remove_opts o = {
         .ref = r->vm_ref,
-        .guard_key = RESTORE_JOB_KEY,
-        .guard_value = r->job->id,
+        .guard_key = XENAPI_SWEEP_KEY,
+        .guard_value = r->mark,
         .done = on_made_removed,
         .ctx = r,
     };
     const struct xenapi_vm_sweep_opts sweep = {
-        .key = RESTORE_JOB_KEY,
-        .value = r->job->id,
+        .key = XENAPI_SWEEP_KEY,
+        .value = r->mark,
         .done = on_swept,
         .ctx = r,
     };
@@ -63,42 +64,69 @@ bool restore_pool_undo(struct restore *r)
 
 /* --- after the import ---------------------------------------------------- */
 
+/* The rows of import and release are closed with the job's end: until that is
+ * written, an attempt that follows finds the VM by them. */
 static void on_released(void *ctx, const struct err *err)
 {
     struct restore *r = ctx;
 
+    (void)FAILPOINT("restore_released");
     r->op = NULL;
     if (err->code != ERR_OK)
         job_warn(r->job, "the VM is restored, but: %s", err->text);
     restore_end(r);
 }
 
-static void on_unmarked(void *ctx, const struct err *err)
+/* From here on it is the user's VM, and nobody may take it away. */
+static void release(struct restore *r)
 {
-    struct restore *r = ctx;
     const struct xenapi_vm_release_opts o = {
         .ref = r->vm_ref,
-        .start = r->plan.start,
+        .start = r->plan.start && r->made->vms[0].power == XENAPI_HALTED,
         .done = on_released,
         .ctx = r,
     };
     struct err why = {0};
+    enum err_code rc;
 
-    r->op = NULL;
-    if (err->code != ERR_OK || r->ending) {
-        restore_fail(r, err, EXIT_PEER_POOL);
-        return;
-    }
-    /* From here on it is the user's VM, and nobody may take it away. */
-    job_note_close(r->job, r->row);
     r->finished = true;
-    if (xenapi_vm_release(r->pool->session, &o, &r->op, &why) != ERR_OK) {
-        job_warn(r->job, "the VM is restored, but: %s", why.text);
-        r->vm_ref[0] = 0;
-        restore_end(r);
-        return;
-    }
+    rc = xenapi_vm_release(r->pool->session, &o, &r->op, &why);
     r->vm_ref[0] = 0;
+    if (rc == ERR_OK)
+        return;
+    job_warn(r->job, "the VM is restored, but: %s", why.text);
+    restore_end(r);
+}
+
+static void on_unmarked(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+
+    (void)FAILPOINT("restore_unmarked");
+    r->op = NULL;
+    if (err->code != ERR_OK || r->ending)
+        restore_fail(r, err, EXIT_PEER_POOL);
+    else
+        release(r);
+}
+
+static void on_release_noted(void *ctx, const struct err *err, int64_t row)
+{
+    struct restore *r = ctx;
+    const struct xenapi_vm_mark_opts o = {
+        .ref = r->vm_ref,
+        .key = XENAPI_SWEEP_KEY,
+        .done = on_unmarked,
+        .ctx = r,
+    };
+    struct err why = *err;
+
+    (void)FAILPOINT("restore_release_noted");
+    r->calls--;
+    if (why.code != ERR_OK || r->ending)
+        restore_fail(r, &why, EXIT_PEER_NONE);
+    else if (xenapi_vm_mark(r->pool->session, &o, &r->op, &why) != ERR_OK)
+        restore_fail(r, &why, EXIT_PEER_POOL);
 }
 
 /* The disk at this device as it was backed up. */
@@ -224,15 +252,16 @@ static void on_made(void *ctx, const struct err *err,
                     struct xenapi_inventory *inventory)
 {
     struct restore *r = ctx;
-    const struct xenapi_vm_mark_opts o = {
-        .ref = r->vm_ref,
-        .key = RESTORE_JOB_KEY,
-        .done = on_unmarked,
+    struct job_note note = {
+        .kind = "release",
+        .in_pool = true,
+        .detail = "",
+        .done = on_release_noted,
         .ctx = r,
     };
     const struct err memory = {.code = ERR_NOMEM, .text = "no memory"};
-    struct err why = {0};
 
+    (void)FAILPOINT("restore_made");
     r->asking = NULL;
     r->made = inventory;
     if (err->code != ERR_OK || r->ending) {
@@ -243,18 +272,41 @@ static void on_made(void *ctx, const struct err *err,
     if (ova_vm(r->ova)->has_vtpm)
         job_warn(r->job, "the VM has a vTPM: its state is that of the last "
                  "shutdown before the backup");
-    if (!r->receipt)
+    if (!r->receipt) {
         restore_fail(r, &memory, EXIT_PEER_NONE);
-    else if (xenapi_vm_mark(r->pool->session, &o, &r->op, &why) != ERR_OK)
-        restore_fail(r, &why, EXIT_PEER_POOL);
+    } else if (*r->released) {
+        release(r);
+    } else {
+        note.ref = r->made->vms[0].uuid;
+        r->calls++;
+        job_note_open(r->job, &note);
+    }
 }
 
+void restore_pool_take_up(struct restore *r, const struct xenapi_vm *vm)
+{
+    const struct xenapi_inventory_opts ask = {
+        .vm_ref = r->vm_ref,
+        .done = on_made,
+        .ctx = r,
+    };
+    struct err err = {0};
 
+    job_log(r->job, "info", "VM %s was restored by an earlier attempt",
+            vm->uuid);
+    snprintf(r->vm_ref, sizeof(r->vm_ref), "%s", vm->ref);
+    r->finished = true;
+    r->plan.start = json_bool(json_get(r->job->params, "start"), false);
+    if (xenapi_inventory_start(r->pool->session, &ask, &r->asking, &err) !=
+        ERR_OK)
+        restore_fail(r, &err, EXIT_PEER_POOL);
+}
 
 static void on_nic(void *ctx, const struct err *err, const char *vif_ref)
 {
     struct restore *r = ctx;
 
+    (void)FAILPOINT("restore_nic_made");
     r->op = NULL;
     if (err->code != ERR_OK || r->ending) {
         restore_fail(r, err, EXIT_PEER_POOL);

@@ -5,32 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "gateway/api.h"
 #include "gateway/jobs_entry.h"
+#include "gateway/reconcile.h"
+#include "tenants/catalog_journal.h"
 
-#define QUEUE_MAX 10000 /* jobs that wait, of all tenants */
 #define TURNS_MAX 4096  /* tenants whose last turn is remembered */
-
-/* When a tenant had its last turn; who never had one is first. */
-struct turn {
-    int64_t tenant_id;
-    uint64_t at;
-};
-
-struct jobs {
-    struct engine *engine;
-    struct jobs_entry *first, **last; /* in order of arrival */
-    unsigned queued, running;
-    struct turn *turns;
-    size_t turn_count;
-    uint64_t clock; /* of turns */
-    bool resumed, stopping;
-    struct mail kick; /* look for the next job, in a later turn */
-    bool kicked;
-    void (*stopped)(void *ctx);
-    void *stopped_ctx;
-};
 
 static const struct job_kind *const kinds[] = {
     &job_kind_backup,
@@ -71,10 +53,9 @@ static const struct job_kind *kind_find(const char *name)
     return NULL;
 }
 
-/* Everything but the place in the list. Any thread. */
-static struct jobs_entry *entry_new(struct jobs *jobs,
-                                    const struct catalog_job *row,
-                                    struct err *err)
+struct jobs_entry *jobs_entry_new(struct jobs *jobs,
+                                  const struct catalog_job *row,
+                                  struct err *err)
 {
     struct jobs_entry *e = calloc(1, sizeof(*e));
     struct job *j = e ? &e->job : NULL;
@@ -109,7 +90,7 @@ static struct jobs_entry *entry_new(struct jobs *jobs,
     return NULL;
 }
 
-static void entry_link(struct jobs *jobs, struct jobs_entry *e)
+void jobs_entry_link(struct jobs *jobs, struct jobs_entry *e)
 {
     e->state = ENTRY_QUEUED;
     e->next = NULL;
@@ -128,13 +109,20 @@ static void entry_unlink(struct jobs *jobs, struct jobs_entry *e)
         jobs->last = e->link;
 }
 
-static struct jobs_entry *entry_find(struct jobs *jobs, const char *id)
+struct jobs_entry *jobs_entry_find(struct jobs *jobs, const char *id)
 {
     struct jobs_entry *e = jobs->first;
 
     while (e && strcmp(e->job.id, id) != 0)
         e = e->next;
     return e;
+}
+
+bool jobs_is_live(struct jobs *jobs, const char *id)
+{
+    const struct jobs_entry *e = jobs_entry_find(jobs, id);
+
+    return e && e->state != ENTRY_QUEUED;
 }
 
 /* --- who is next --------------------------------------------------------- */
@@ -169,7 +157,9 @@ static bool may_start(const struct jobs *jobs, const struct jobs_entry *e)
 {
     const struct config *c = jobs->engine->config;
 
-    if (e->state != ENTRY_QUEUED)
+    if (e->state != ENTRY_QUEUED ||
+        !reconcile_lets(jobs->engine->reconcile, e->job.pool_id,
+                        e->job.vault_id))
         return false;
     return !e->job.pool_id ||
            running_in_pool(jobs, e->job.pool_id) < c->jobs_per_pool;
@@ -194,8 +184,6 @@ static struct jobs_entry *next_entry(struct jobs *jobs)
     return best;
 }
 
-static void kick(struct jobs *jobs);
-
 static void on_started(struct catalog_call *call, const struct err *err)
 {
     struct jobs_entry *e = (struct jobs_entry *)(void *)((char *)call -
@@ -204,10 +192,7 @@ static void on_started(struct catalog_call *call, const struct err *err)
     const struct err gone = {.code = ERR_CANCELLED, .text = "cancelled"};
 
     e->state = ENTRY_RUNNING;
-    /* With an earlier attempt there may be things to take away: then the kind
-     * starts, does that, and finds that it was cancelled. */
-    if (err->code == ERR_OK && (e->jobs->stopping ||
-                                (e->cancel && e->job.attempt <= 1)))
+    if (err->code == ERR_OK && (e->jobs->stopping || e->cancel))
         err = &gone;
     if (err->code != ERR_OK) {
         job_finish(&e->job, err, EXIT_PEER_NONE, NULL);
@@ -218,16 +203,29 @@ static void on_started(struct catalog_call *call, const struct err *err)
               log_text("tenant", e->job.tenant),
               log_text("vm", e->job.vm_name), LOG_END);
     api_job_changed(e->jobs->engine->api, e->job.id);
+    (void)FAILPOINT("job_started");
     e->job.kind->start(&e->job);
 }
 
 static enum err_code run_start(struct catalog_call *call, struct catalog *c,
                                struct err *err)
 {
-    const struct jobs_entry *e = (const struct jobs_entry *)(void *)((char *)
-                                     call - offsetof(struct jobs_entry, call));
+    struct jobs_entry *e = (struct jobs_entry *)(void *)((char *)call -
+                               offsetof(struct jobs_entry, call));
+    struct catalog_job row = {0};
 
-    return catalog_job_start(c, e->job.id, err);
+    if (catalog_job_start(c, e->job.id, err) != ERR_OK || e->job.attempt <= 1 ||
+        catalog_job_get(c, 0, e->job.id, &row, err) != ERR_OK)
+        return err->code;
+    /* What an attempt before has brought about may be known by now. */
+    if (strcmp(row.point, e->job.point) != 0) {
+        free(e->job.point);
+        e->job.point = strdup(row.point);
+        if (!e->job.point)
+            err_set(err, ERR_NOMEM, 0, "job");
+    }
+    catalog_job_fini(&row);
+    return err->code;
 }
 
 static void start(struct jobs *jobs, struct jobs_entry *e)
@@ -261,7 +259,7 @@ static void on_kick(struct mail *mail)
     }
 }
 
-static void kick(struct jobs *jobs)
+void jobs_wake(struct jobs *jobs)
 {
     if (jobs->kicked)
         return;
@@ -272,11 +270,32 @@ static void kick(struct jobs *jobs)
 
 /* --- the end of a job ---------------------------------------------------- */
 
+/* What the end of a job says of its open rows: a VM that was restored is no
+ * import any more, and nobody takes up the release of one. */
+struct last_rows {
+    bool well, left;
+    int64_t over[4]; /* to be closed */
+    size_t count;
+};
+
+static bool see_row(void *ctx, const struct catalog_journal *j)
+{
+    struct last_rows *rows = ctx;
+    bool over = strcmp(j->kind, "release") == 0 ||
+                (rows->well && strcmp(j->kind, "import") == 0);
+
+    if (over && rows->count < BYTES_COUNT(rows->over))
+        rows->over[rows->count++] = j->id;
+    else
+        rows->left = true;
+    return true;
+}
+
 static enum err_code run_finish(struct catalog_call *call, struct catalog *c,
                                 struct err *err)
 {
-    const struct jobs_entry *e = (const struct jobs_entry *)(void *)((char *)
-                                     call - offsetof(struct jobs_entry, call));
+    struct jobs_entry *e = (struct jobs_entry *)(void *)((char *)call -
+                               offsetof(struct jobs_entry, call));
     const struct catalog_job_end end = {
         .state = e->final,
         .cause = e->final == CATALOG_JOB_FAILED ||
@@ -287,9 +306,21 @@ static enum err_code run_finish(struct catalog_call *call, struct catalog *c,
         .result = e->result,
     };
 
+    struct last_rows rows = {.well = e->final == CATALOG_JOB_SUCCEEDED ||
+                                     e->final == CATALOG_JOB_WARNED};
+
     if (e->leave_running)
         return ERR_OK;
-    return catalog_job_finish(c, e->job.id, &end, err);
+    if (catalog_begin(c, err) != ERR_OK ||
+        catalog_journal_each_open(c, e->job.id, see_row, &rows, err) !=
+            ERR_OK ||
+        catalog_job_finish(c, e->job.id, &end, err) != ERR_OK)
+        return err->code; /* what was begun is rolled back */
+    for (size_t i = 0; i < rows.count; i++)
+        if (catalog_journal_close(c, rows.over[i], err) != ERR_OK)
+            return err->code;
+    e->left = rows.left;
+    return catalog_commit(c, err);
 }
 
 static void on_finished(struct catalog_call *call, const struct err *err)
@@ -298,14 +329,20 @@ static void on_finished(struct catalog_call *call, const struct err *err)
                                offsetof(struct jobs_entry, call));
     struct jobs *jobs = e->jobs;
 
+    (void)FAILPOINT("job_end_written");
     if (err->code != ERR_OK)
         log_event(LOG_ERROR, "job_end_not_written", log_text("job", e->job.id),
                   log_err(err), LOG_END);
     api_job_changed(jobs->engine->api, e->job.id);
     jobs->running--;
     entry_unlink(jobs, e);
+    if (e->left)
+        reconcile_look(jobs->engine->reconcile, e->job.pool_id,
+                       e->job.vault_id);
+    else if (e->cause.code == ERR_OK && !e->leave_running)
+        reconcile_works(jobs->engine->reconcile, e->job.vault_id);
     entry_free(e);
-    kick(jobs);
+    jobs_wake(jobs);
 }
 
 void jobs_entry_ended(struct jobs_entry *e)
@@ -320,13 +357,14 @@ void jobs_entry_ended(struct jobs_entry *e)
     /* Cancelled only because this process ends: the next one takes it up. */
     e->leave_running = e->jobs->stopping && !e->cancel &&
                        e->final == CATALOG_JOB_CANCELLED;
+    (void)FAILPOINT("job_ends");
     e->state = ENTRY_ENDING;
     e->call.run = run_finish;
     e->call.done = on_finished;
     catalog_call_start(e->jobs->engine->catalog, &e->call);
 }
 
-static void tell_cancel(struct jobs_entry *e)
+void jobs_tell_cancel(struct jobs_entry *e)
 {
     if (e->state != ENTRY_RUNNING || e->cancel_told)
         return;
@@ -334,8 +372,7 @@ static void tell_cancel(struct jobs_entry *e)
     e->job.kind->cancel(&e->job);
 }
 
-/* A job that never started ends here. */
-static void end_queued(struct jobs_entry *e, const struct err *why)
+void jobs_end_queued(struct jobs_entry *e, const struct err *why)
 {
     struct jobs *jobs = e->jobs;
 
@@ -343,215 +380,6 @@ static void end_queued(struct jobs_entry *e, const struct err *why)
     jobs->running++; /* it ends like a running one */
     e->state = ENTRY_RUNNING;
     job_finish(&e->job, why, EXIT_PEER_NONE, NULL);
-}
-
-/* --- new jobs ------------------------------------------------------------ */
-
-struct adding {
-    struct catalog_call call;
-    struct jobs *jobs;
-    struct catalog_job row;
-    char *texts[6];
-    char id[CATALOG_JOB_ID];
-    struct jobs_entry *entry; /* made on the lane */
-    struct api_stream *stream;
-    api_job_done_fn *done;
-    void *ctx;
-};
-
-static void adding_free(struct adding *a)
-{
-    for (size_t i = 0; i < BYTES_COUNT(a->texts); i++)
-        free(a->texts[i]);
-    free(a);
-}
-
-static enum err_code run_add(struct catalog_call *call, struct catalog *c,
-                             struct err *err)
-{
-    struct adding *a = (struct adding *)call;
-    struct catalog_job row = {0};
-
-    if (catalog_job_add(c, &a->row, a->id, err) != ERR_OK ||
-        catalog_job_get(c, 0, a->id, &row, err) != ERR_OK)
-        return err->code;
-    a->entry = entry_new(a->jobs, &row, err);
-    catalog_job_fini(&row);
-    return err->code;
-}
-
-static void on_added(struct catalog_call *call, const struct err *err)
-{
-    struct adding *a = (struct adding *)call;
-    struct jobs *jobs = a->jobs;
-
-    if (a->entry && err->code == ERR_OK) {
-        a->entry->job.stream = a->stream;
-        entry_link(jobs, a->entry);
-        kick(jobs);
-    }
-    if (a->stream && err->code != ERR_OK)
-        api_stream_end(a->stream, err, exit_of(err->code, EXIT_PEER_NONE));
-    if (a->done)
-        a->done(a->ctx, err, a->id);
-    adding_free(a);
-}
-
-static enum err_code add(struct jobs *jobs, const struct api_job_spec *spec,
-                         struct api_stream *stream, api_job_done_fn *done,
-                         void *ctx, struct err *err)
-{
-    struct adding *a;
-    const char *texts[] = {spec->kind,  spec->vm_uuid, spec->vm_name,
-                           spec->point, spec->params,  spec->retry_of};
-
-    if (jobs->stopping)
-        return err_set(err, ERR_AGAIN, 0, "this gateway is about to end");
-    if (jobs->queued >= QUEUE_MAX)
-        return err_set(err, ERR_AGAIN, 0, "%u jobs wait already",
-                       jobs->queued);
-    a = calloc(1, sizeof(*a));
-    if (!a)
-        return err_set(err, ERR_NOMEM, 0, "job");
-    for (size_t i = 0; i < BYTES_COUNT(texts); i++) {
-        a->texts[i] = strdup(texts[i] ? texts[i] : "");
-        if (!a->texts[i]) {
-            adding_free(a);
-            return err_set(err, ERR_NOMEM, 0, "job");
-        }
-    }
-    a->jobs = jobs;
-    a->stream = stream;
-    a->done = done;
-    a->ctx = ctx;
-    a->row.kind = a->texts[0];
-    a->row.vm_uuid = a->texts[1];
-    a->row.vm_name = a->texts[2];
-    a->row.point = a->texts[3];
-    a->row.params = a->texts[4];
-    a->row.retry_of = a->texts[5];
-    a->row.tenant_id = spec->tenant_id;
-    a->row.pool_id = spec->pool_id;
-    a->row.vault_id = spec->vault_id;
-    a->call.run = run_add;
-    a->call.done = on_added;
-    catalog_call_start(jobs->engine->catalog, &a->call);
-    return ERR_OK;
-}
-
-/* An answer that must come later although there is nothing to wait for. */
-struct later {
-    struct mail mail;
-    struct err err;
-    api_job_done_fn *job_done;
-    api_json_done_fn *json_done;
-    struct json *json;
-    struct api_stream *stream;
-    void *ctx;
-};
-
-static void on_later(struct mail *mail)
-{
-    struct later *l = (struct later *)mail;
-
-    if (l->stream)
-        api_stream_end(l->stream, &l->err,
-                       exit_of(l->err.code, EXIT_PEER_NONE));
-    if (l->job_done)
-        l->job_done(l->ctx, &l->err, "");
-    if (l->json_done)
-        l->json_done(l->ctx, &l->err, l->json);
-    free(l);
-}
-
-static void answer(struct jobs *jobs, const struct later *what)
-{
-    struct later *l = malloc(sizeof(*l));
-
-    if (!l) {
-        log_event(LOG_ERROR, "no_memory_for_answer", LOG_END);
-        abort(); /* a call that never ends would be worse */
-    }
-    *l = *what;
-    l->mail.deliver = on_later;
-    loop_send(jobs->engine->control, &l->mail);
-}
-
-static void backend_job_start(void *ctx, const struct api_job_spec *spec,
-                              api_job_done_fn *done, void *done_ctx)
-{
-    struct engine *e = ctx;
-    struct later l = {.job_done = done, .ctx = done_ctx};
-
-    if (add(e->jobs, spec, NULL, done, done_ctx, &l.err) != ERR_OK)
-        answer(e->jobs, &l);
-}
-
-static void backend_stream_open(void *ctx, const struct api_stream_spec *spec)
-{
-    struct engine *e = ctx;
-    struct later l = {.stream = spec->stream};
-
-    if (add(e->jobs, &spec->job, spec->stream, NULL, NULL, &l.err) != ERR_OK)
-        answer(e->jobs, &l);
-}
-
-static void backend_job_cancel(void *ctx, const char *job_id,
-                               api_json_done_fn *done, void *done_ctx)
-{
-    struct engine *e = ctx;
-    struct jobs_entry *entry = entry_find(e->jobs, job_id);
-    const struct later l = {.json_done = done, .ctx = done_ctx};
-    const struct err why = {.code = ERR_CANCELLED, .text = "cancelled"};
-
-    if (entry) {
-        entry->cancel = true;
-        /* One that ran before may have left things: it starts, and ends at
-         * once with the clean-up. */
-        if (entry->state == ENTRY_QUEUED && entry->job.attempt <= 1)
-            end_queued(entry, &why);
-        else
-            tell_cancel(entry);
-    }
-    answer(e->jobs, &l);
-}
-
-static void backend_status(void *ctx, api_json_done_fn *done, void *done_ctx)
-{
-    struct engine *e = ctx;
-    struct later l = {.json_done = done, .ctx = done_ctx};
-    uint32_t worst = 0;
-
-    for (unsigned i = 0; i < e->data_count; i++) {
-        uint32_t ms = delay_percentile_ms(e->data[i].delay, 99);
-
-        worst = ms > worst ? ms : worst;
-    }
-    l.json = json_new_object();
-    if (!json_set_text(l.json, "gateway", e->gateway) ||
-        !json_set_int(l.json, "uptime_s",
-                      (int64_t)((clock_mono_ms(loop_clock(e->control)) -
-                                 e->started_ms) / 1000)) ||
-        !json_set_int(l.json, "memory_bytes",
-                      (int64_t)budget_total(e->budget)) ||
-        !json_set_int(l.json, "memory_used", (int64_t)budget_used(e->budget)) ||
-        !json_set_int(l.json, "memory_peak", (int64_t)budget_peak(e->budget)) ||
-        !json_set_int(l.json, "loop_delay_p99_ms", worst) ||
-        !json_set_int(l.json, "jobs_queued", e->jobs->queued) ||
-        !json_set_int(l.json, "jobs_running", e->jobs->running)) {
-        json_free(l.json);
-        l.json = NULL;
-        err_set(&l.err, ERR_NOMEM, 0, "status");
-    }
-    answer(e->jobs, &l);
-}
-
-void jobs_backend(struct api_backend *table)
-{
-    table->status = backend_status;
-    table->job_start = backend_job_start;
-    table->job_cancel = backend_job_cancel;
-    table->stream_open = backend_stream_open;
 }
 
 /* --- start and end of the engine ----------------------------------------- */
@@ -581,7 +409,7 @@ struct resuming {
 static bool keep_job(void *ctx, const struct catalog_job *row)
 {
     struct resuming *r = ctx;
-    struct jobs_entry *e = entry_new(r->jobs, row, &r->err);
+    struct jobs_entry *e = jobs_entry_new(r->jobs, row, &r->err);
 
     if (!e)
         return false;
@@ -624,15 +452,15 @@ static void on_resumed(struct catalog_call *call, const struct err *err)
         struct jobs_entry *e = r->first;
 
         r->first = e->next;
-        entry_link(jobs, e);
+        jobs_entry_link(jobs, e);
         if (json_get(e->job.params, "output"))
-            end_queued(e, &gone);
+            jobs_end_queued(e, &gone);
     }
     jobs->resumed = true;
     if (r->count)
         log_event(LOG_INFO, "jobs_taken_up_again", log_u64("jobs", r->count),
                   LOG_END);
-    kick(jobs);
+    jobs_wake(jobs);
     r->done(r->ctx, err);
     free(r);
 }
@@ -665,9 +493,9 @@ void jobs_stop(struct jobs *jobs, void (*stopped)(void *ctx), void *ctx)
     jobs->stopped_ctx = ctx;
     for (struct jobs_entry *e = jobs->first; e; e = next) {
         next = e->next;
-        tell_cancel(e);
+        jobs_tell_cancel(e);
     }
-    kick(jobs);
+    jobs_wake(jobs);
 }
 
 void jobs_free(struct jobs *jobs)

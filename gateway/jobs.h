@@ -2,8 +2,8 @@
 /*
  * gateway/jobs.h - the job engine: what waits, what runs, who is next.
  *
- * At the start jobs that were interrupted are queued again; each takes away
- * what its journal says before it works anew. Tenants are served in turn, each
+ * At the start jobs that were interrupted are queued again; they begin when
+ * reconcile.h has looked for what they left. Tenants are served in turn, each
  * tenant's jobs in order; limits per gateway and pool come from the
  * configuration. Control loop only.
  */
@@ -17,6 +17,12 @@
 struct jobs;
 
 enum err_code jobs_new(struct engine *e, struct jobs **out, struct err *err);
+
+/* Whether a job of this id runs now: what it made is its own. */
+bool jobs_is_live(struct jobs *j, const char *id);
+
+/* Look in a later turn who may start. */
+void jobs_wake(struct jobs *j);
 
 /* Take up what the catalog has; once, when all else stands. done() later. */
 void jobs_resume(struct jobs *j,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gateway/jobs_entry.h - what jobs.c and job.c share and nobody else sees.
+ * gateway/jobs_entry.h - what jobs.c, jobs_ask.c and job.c share and nobody
+ * else sees.
  */
 #ifndef CAIRN_GATEWAY_JOBS_ENTRY_H
 #define CAIRN_GATEWAY_JOBS_ENTRY_H
@@ -23,6 +24,7 @@ struct jobs_entry {
     enum entry_state state;
     bool cancel;         /* asked for */
     bool cancel_told;    /* kind->cancel() was called */
+    bool left;           /* it ended, and rows of its journal are open */
     bool leave_running;  /* stopping: the catalog keeps it as running */
     struct json *warnings;
     char stage[48];
@@ -35,6 +37,38 @@ struct jobs_entry {
     enum catalog_job_state final;
     char *result;
 };
+
+/* When a tenant had its last turn; who never had one is first. */
+struct turn {
+    int64_t tenant_id;
+    uint64_t at;
+};
+
+struct jobs {
+    struct engine *engine;
+    struct jobs_entry *first, **last; /* in order of arrival */
+    unsigned queued, running;
+    struct turn *turns;
+    size_t turn_count;
+    uint64_t clock; /* of turns */
+    bool resumed, stopping;
+    struct mail kick; /* look for the next job, in a later turn */
+    bool kicked;
+    void (*stopped)(void *ctx);
+    void *stopped_ctx;
+};
+
+/* Everything but the place in the list. Any thread. */
+struct jobs_entry *jobs_entry_new(struct jobs *jobs,
+                                  const struct catalog_job *row,
+                                  struct err *err);
+/* Its place in the queue. */
+void jobs_entry_link(struct jobs *jobs, struct jobs_entry *entry);
+struct jobs_entry *jobs_entry_find(struct jobs *jobs, const char *id);
+/* Its kind is told, once, that it is to end. */
+void jobs_tell_cancel(struct jobs_entry *entry);
+/* A job that never started ends here. */
+void jobs_end_queued(struct jobs_entry *entry, const struct err *why);
 
 /* Called by job.c when everything about the end is in the entry. */
 void jobs_entry_ended(struct jobs_entry *entry);

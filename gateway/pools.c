@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/pools_entry.h"
+#include "gateway/reconcile.h"
 
 struct entry {
     struct pools_hold hold; /* first: this is what is lent */
@@ -293,6 +294,7 @@ static void backend_changed(void *ctx, int64_t pool_id)
     struct engine *e = ctx;
 
     pools_changed(e->pools, pool_id);
+    reconcile_changed(e->reconcile, pool_id, 0);
 }
 
 void pools_backend(struct api_backend *table)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "gateway/reconcile.h"
 #include "gateway/vaults_task.h"
 #include "vault/index_fill.h"
 
@@ -456,6 +457,7 @@ static void backend_changed(void *ctx, int64_t vault)
     struct engine *e = ctx;
 
     vaults_changed(e->vaults, vault);
+    reconcile_changed(e->reconcile, 0, vault);
 }
 
 struct refreshing {
@@ -488,7 +490,7 @@ static void backend_refresh(void *ctx, int64_t vault, api_json_done_fn *done,
         abort(); /* nothing is left to answer with */
     r->done = done;
     r->ctx = done_ctx;
-    vaults_read_points(e->vaults, vault, on_refreshed, r);
+    vaults_read_points(e->vaults, vault, NULL, on_refreshed, r);
 }
 
 void vaults_backend(struct api_backend *table)

@@ -70,8 +70,10 @@ void vaults_changed(struct vaults *v, int64_t vault_id);
 void vaults_backend(struct api_backend *table);
 
 /* Read all points of a vault into the catalog: after opening an existing one,
- * and for point_refresh. *count: points shown. done() once, later. */
+ * and for point_refresh; or those of one VM (vm_tag, copied; NULL: all). count:
+ * points shown. done() once, later. */
 void vaults_read_points(struct vaults *v, int64_t vault_id,
+                        const struct id16 *vm_tag,
                         void (*done)(void *ctx, const struct err *err,
                                      uint64_t count),
                         void *ctx);

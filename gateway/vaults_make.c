@@ -134,7 +134,7 @@ static void on_ready(struct vaults_task *t, const struct err *err)
     if (err->code != ERR_OK)
         vaults_task_end(t, err);
     else if (t->new_state == CATALOG_VAULT_READY)
-        vaults_read_points(t->engine->vaults, t->id, on_points, t);
+        vaults_read_points(t->engine->vaults, t->id, NULL, on_points, t);
     else
         on_points(t, err, 0);
 }
@@ -305,7 +305,7 @@ static void on_granted_kept(struct vaults_task *t, const struct err *err)
 {
     add_check(t, "granted keys", err, "opened by this gateway's own key");
     if (err->code == ERR_OK)
-        vaults_read_points(t->engine->vaults, t->id, on_test_points, t);
+        vaults_read_points(t->engine->vaults, t->id, NULL, on_test_points, t);
     else
         test_end(t);
 }
@@ -320,7 +320,7 @@ static void on_test_opened(void *ctx, const struct err *err,
     if (why.code != ERR_OK) {
         test_end(t);
     } else if (t->writer) {
-        vaults_read_points(t->engine->vaults, t->id, on_test_points, t);
+        vaults_read_points(t->engine->vaults, t->id, NULL, on_test_points, t);
     } else if (writer_new(opened->keys, &t->writer, &why) == ERR_OK &&
                writer_add(t->writer, t->identity.pair.public, WRITER_GATEWAY,
                           &why) == ERR_OK &&

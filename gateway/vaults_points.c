@@ -17,6 +17,8 @@ struct reading {
     struct vaults_hold *hold;
     struct store *store;
     struct points_list *list;
+    bool one_vm;
+    struct id16 vm_tag;
     uint64_t count;
     struct err err;
     void (*done)(void *ctx, const struct err *err, uint64_t count);
@@ -92,6 +94,11 @@ static enum err_code put(struct catalog *c, int64_t vault_id,
 
 static bool is_gone(const struct reading *r, const char *name)
 {
+    struct name parts;
+
+    if (r->one_vm && (!name_parse(name, &parts) ||
+                      memcmp(parts.id.b, r->vm_tag.b, sizeof(r->vm_tag.b))))
+        return false; /* was not looked for */
     for (size_t i = 0; i < r->list->count; i++)
         if (strcmp(r->list->entry[i].name, name) == 0)
             return r->list->entry[i].state == POINTS_REMOVED ||
@@ -206,6 +213,7 @@ static void on_hold(void *ctx, const struct err *err, struct vaults_hold *hold)
         vaults_store(hold, &r->store, &why) == ERR_OK) {
         o.store = r->store;
         o.keys = vault_keys(hold->vault);
+        o.vm_tag = r->one_vm ? &r->vm_tag : NULL;
         if (points_start(&o, &points, &why) == ERR_OK)
             return;
     }
@@ -213,6 +221,7 @@ static void on_hold(void *ctx, const struct err *err, struct vaults_hold *hold)
 }
 
 void vaults_read_points(struct vaults *v, int64_t vault_id,
+                        const struct id16 *vm_tag,
                         void (*done)(void *ctx, const struct err *err,
                                      uint64_t count),
                         void *ctx)
@@ -222,6 +231,9 @@ void vaults_read_points(struct vaults *v, int64_t vault_id,
     if (!r)
         abort(); /* nothing is left to answer with */
     r->engine = vaults_engine(v);
+    r->one_vm = vm_tag != NULL;
+    if (vm_tag)
+        r->vm_tag = *vm_tag;
     r->done = done;
     r->ctx = ctx;
     vaults_take(v, vault_id, on_hold, r);

@@ -63,12 +63,18 @@ enum err_code catalog_journal_close(struct catalog *c, int64_t id,
                              "ii", id, (int64_t)catalog_db_now(c));
 }
 
+#define SELECT                                                                 \
+    "SELECT id, job_id, pool_id, vault_id, kind, ref, detail, created_ms"      \
+    " FROM journal WHERE closed_ms = 0 AND "
+
 static enum err_code each(struct catalog *c, struct sqlite3_stmt *stmt,
                           catalog_journal_fn *fn, void *ctx, struct err *err)
 {
     enum err_code rc = ERR_OK;
     int step;
 
+    if (!stmt)
+        return err->code;
     while ((step = catalog_db_next(c, stmt, err)) > 0) {
         struct catalog_journal j;
         bool goes = false;
@@ -91,30 +97,26 @@ enum err_code catalog_journal_each_open(struct catalog *c, const char *job_id,
                                         catalog_journal_fn *fn, void *ctx,
                                         struct err *err)
 {
-    struct sqlite3_stmt *stmt;
-
-    stmt = catalog_db_query(c, err,
-                            "SELECT id, job_id, pool_id, vault_id, kind, ref,"
-                            " detail, created_ms FROM journal"
-                            " WHERE closed_ms = 0"
-                            " AND (?1 IS NULL OR job_id = ?1) ORDER BY id",
-                            "t", job_id);
-    return stmt ? each(c, stmt, fn, ctx, err) : err->code;
+    return each(c,
+                catalog_db_query(c, err,
+                                 SELECT "(?1 IS NULL OR job_id = ?1)"
+                                        " ORDER BY id",
+                                 "t", job_id),
+                fn, ctx, err);
 }
 
-enum err_code catalog_journal_each_left(struct catalog *c, int64_t vault_id,
-                                        catalog_journal_fn *fn, void *ctx,
-                                        struct err *err)
+enum err_code catalog_journal_each_at(struct catalog *c, int64_t pool_id,
+                                      int64_t vault_id, catalog_journal_fn *fn,
+                                      void *ctx, struct err *err)
 {
-    struct sqlite3_stmt *stmt;
-
-    stmt = catalog_db_query(c, err,
-                            "SELECT n.id, n.job_id, n.pool_id, n.vault_id,"
-                            " n.kind, n.ref, n.detail, n.created_ms"
-                            " FROM journal n JOIN job ON job.id = n.job_id"
-                            " WHERE n.closed_ms = 0 AND n.vault_id = ?1"
-                            " AND n.pool_id IS NULL AND job.state >= 2"
-                            " ORDER BY n.id",
-                            "i", vault_id);
-    return stmt ? each(c, stmt, fn, ctx, err) : err->code;
+    return each(c,
+                pool_id ? catalog_db_query(c, err,
+                                           SELECT "pool_id = ?1 ORDER BY id",
+                                           "i", pool_id)
+                        : catalog_db_query(c, err,
+                                           SELECT "vault_id = ?1"
+                                                  " AND pool_id IS NULL"
+                                                  " ORDER BY id",
+                                           "i", vault_id),
+                fn, ctx, err);
 }

@@ -18,7 +18,7 @@ struct catalog_journal {
     char job_id[CATALOG_JOB_ID];
     int64_t pool_id;    /* 0: it lies in no pool */
     int64_t vault_id;   /* 0: it lies in no vault */
-    const char *kind;   /* "snapshot", "task", "importing_vm", "upload",
+    const char *kind;   /* "snapshot", "import", "release", "upload", "put",
                            "point": the engine's words */
     const char *ref;    /* OpaqueRef, uuid, upload id; "" until known */
     const char *detail; /* mark, object name, JSON: the engine's; "" */
@@ -42,14 +42,13 @@ enum err_code catalog_journal_update(struct catalog *c, int64_t id,
 enum err_code catalog_journal_close(struct catalog *c, int64_t id,
                                     struct err *err);
 
+/* Open rows of what lies in that pool or (pool_id 0) vault, in order. */
+enum err_code catalog_journal_each_at(struct catalog *c, int64_t pool_id,
+                                      int64_t vault_id, catalog_journal_fn *fn,
+                                      void *ctx, struct err *err);
+
 /* Open rows in order of making; job_id NULL: of all jobs. */
 enum err_code catalog_journal_each_open(struct catalog *c, const char *job_id,
-                                        catalog_journal_fn *fn, void *ctx,
-                                        struct err *err);
-
-/* Open rows that jobs which have ended left in a vault: what could not be taken
- * away when they failed. */
-enum err_code catalog_journal_each_left(struct catalog *c, int64_t vault_id,
                                         catalog_journal_fn *fn, void *ctx,
                                         struct err *err);
 

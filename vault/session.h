@@ -89,6 +89,9 @@ struct session_result {
     uint64_t warnings; /* points of this VM that could not be read */
 };
 
+/* A row of the journal that is being written. */
+struct session_note;
+
 /* All optional; called on the loop, never from inside a call to us but for
  * those of the journal, which may be. They must not call back in, but
  * drained() and ready(), which may. */
@@ -96,14 +99,19 @@ struct session_events {
     /* Begun and read step 1: disks may be added now. */
     void (*ready)(void *ctx);
     void (*drained)(void *ctx);
-    /* For the journal: an upload is open from here ... to there. The id "" is
-     * never closed: there may be others under this name. */
+    /*
+     * The journal: something is about to be made in the store under this name.
+     * Nothing of it is sent before the row stands, which session_noted() says.
+     * kind: "upload" and "put" (objects; what is unfinished of them at a crash
+     * is to be aborted), "point" (to be looked at by vault/confirm.h).
+     */
+    void (*opening)(void *ctx, const char *kind, const char *name,
+                    struct session_note *note);
+    /* The store's own name for that upload. */
     void (*upload_opened)(void *ctx, const char *name, const char *upload_id);
-    void (*upload_closed)(void *ctx, const char *name, const char *upload_id);
-    /* A point of this name is about to be put / was removed again. What stands
-     * in the journal at a crash is to be looked at by vault/confirm.h. */
-    void (*point_opened)(void *ctx, const char *name);
-    void (*point_closed)(void *ctx, const char *name);
+    /* It is complete, and nothing else of this name is left. Does not come for the point
+     * that was committed, and where neither is sure. */
+    void (*closed)(void *ctx, const char *kind, const char *name);
     /* Exactly once for a started session; it is gone when this returns.
      * result is filled in as far as it came, also on failure; point.name is
      * "" then. ERR_AGAIN: something was condemned meanwhile that cannot be
@@ -148,6 +156,11 @@ struct session_opts {
  * not come. */
 enum err_code session_start(const struct session_opts *opts,
                             struct session **out, struct err *err);
+
+/* The answer to opening(): exactly once for each, also while the session is
+ * failing, on its loop; from inside opening() or later. Not ERR_OK: the row
+ * does not stand, and the session fails with that. */
+void session_noted(struct session_note *note, const struct err *err);
 
 /* From ready() on: the newest finished point of this VM, NULL: none. Borrowed
  * to done(). */

@@ -50,8 +50,8 @@ static void on_removed(void *ctx, const struct err *err,
 
     (void)info;
     /* Where rights or a lock forbid it, it stays: replaced, or not whole. */
-    if (err->code == ERR_OK && s->events.point_closed)
-        s->events.point_closed(s->opts.ctx, r->name);
+    if (err->code == ERR_OK && s->events.closed)
+        s->events.closed(s->opts.ctx, "point", r->name);
     s->commit->removing--;
     free(r);
     session_release(s);
@@ -206,24 +206,25 @@ static void put_point(struct session *s)
                                  .ctx = s};
     struct err err;
 
-    if (session_point_build(s, &err) != ERR_OK) {
+    if (c->note.state == NOTE_NONE && session_point_build(s, &err) != ERR_OK) {
         if (err.code == ERR_AGAIN)
             again(s);
         else
             session_fail(s, &err);
         return;
     }
+    if (!session_note_stands(s, &c->note, "point", c->name))
+        return;
     body = (struct slice){c->object.data, c->object.len};
     if (!c->unfinished)
         session_send_write(s, &put.write, false);
-    if (s->events.point_opened)
-        s->events.point_opened(s->opts.ctx, c->name);
     if (FAILPOINT("session_point_put")) {
         session_fail_at(s, ERR_IO, "failpoint session_point_put");
         return;
     }
     c->step = COMMIT_PUTTING;
     c->put = true;
+    c->note.state = NOTE_NONE; /* closed by name, when it is removed */
     if (store_put(s->opts.store, &put, &c->op, &err) == ERR_OK)
         s->busy++;
     else
@@ -331,7 +332,7 @@ static void run_step(struct session *s)
         break;
     case COMMIT_RUN:
         session_send_run(s, true);
-        if (!s->run_busy)
+        if (!s->run_busy && !s->run_packs)
             to_step(s, COMMIT_LIST);
         break;
     case COMMIT_LIST:
@@ -500,5 +501,6 @@ void session_commit_clean(struct session *s)
 {
     if (s->commit->put)
         remove_point(s, s->commit->name);
+    session_note_close(s, &s->commit->note);
     remove_former(s);
 }

@@ -75,6 +75,7 @@ struct session_commit {
     char name[NAME_TEXT];
     struct buf object;
     uint8_t sha256[32];
+    struct session_note note;
     bool put;               /* it may lie in the store */
     struct buf replaces;    /* names of those put before */
     char anchor[NAME_TEXT]; /* the unfinished one that lies in the store */

@@ -164,6 +164,22 @@ struct session_disk_state {
     uint64_t page_count;
 };
 
+/* --- the journal ----------------------------------------------------- */
+
+enum session_note_state {
+    NOTE_NONE,
+    NOTE_ASKED,
+    NOTE_STANDS,
+    NOTE_REFUSED, /* the session fails */
+};
+
+struct session_note {
+    enum session_note_state state;
+    struct session *session;
+    const char *kind, *name; /* the owner's */
+    bool stays;              /* not to be closed: more may be left */
+};
+
 /* --- packs ----------------------------------------------------------- */
 
 struct session_part {
@@ -217,6 +233,7 @@ struct session_pack {
     unsigned part_count, parts_sent;
     uint8_t hashes[SEAL_PIECES_MAX][32];
     unsigned pieces;
+    struct session_note note;
     bool creating;
     struct store_upload *upload;
     char upload_id[1024]; /* opaque, and some servers' are long */
@@ -320,6 +337,7 @@ struct session {
     bool run_busy;
     struct buf run_object;
     char run_name[NAME_TEXT];
+    struct session_note run_note;
     struct store_op *run_op;
     struct list_read *list_op;
     void (*lists_done)(struct session *s, const struct store_info *info);
@@ -358,6 +376,14 @@ bool session_condemned(const struct session *s, struct session_ref ref);
 /* The first run of such slots among [first, first + count) of a pack. */
 bool session_hits(const struct session *s, uint32_t pack, uint32_t first,
                   uint32_t count, uint32_t *hit_first, uint32_t *hit_count);
+
+/* --- session_note.c: the journal ------------------------------------- */
+/* Whether the row stands; else it is asked for, once, and the pump comes when
+ * it does. kind and name live as long as the note. */
+bool session_note_stands(struct session *s, struct session_note *note,
+                         const char *kind, const char *name);
+/* It is complete, or gone, or was never begun; harmless without a row. */
+void session_note_close(struct session *s, struct session_note *note);
 
 /* --- session_begin.c: step 1 ----------------------------------------- */
 enum err_code session_begin_start(struct session *s, struct err *err);

@@ -198,6 +198,7 @@ static void put_done(struct session_part *part, const struct store_info *info)
 {
     struct session_pack *p = part->pack;
 
+    session_note_close(p->session, &p->note);
     session_pack_part_sent(part);
     p->parts_sent++;
     p->session->figures.parts++;
@@ -291,11 +292,8 @@ static void put_pack(struct session_part *part)
 
 static void upload_closed(struct session_pack *p)
 {
-    struct session *s = p->session;
-
     p->upload = NULL;
-    if (s->events.upload_closed)
-        s->events.upload_closed(s->opts.ctx, p->name, p->upload_id);
+    session_note_close(p->session, &p->note);
 }
 
 static void on_created(void *ctx, const struct err *err,
@@ -306,9 +304,8 @@ static void on_created(void *ctx, const struct err *err,
 
     p->op = NULL;
     p->upload = up;
-    /* What a lost answer may have left is noted without its name. */
-    if (s->opts.store->strays != p->strays && s->events.upload_opened)
-        s->events.upload_opened(s->opts.ctx, p->name, "");
+    /* What a lost answer may have left has this name, too: the row stays. */
+    p->note.stays |= s->opts.store->strays != p->strays;
     if (!up) {
         session_fail(s, err);
     } else {
@@ -440,24 +437,34 @@ static void on_run_put(void *ctx, const struct err *err,
     s->figures.index_runs++;
     s->figures.meta_bytes += s->run_object.len;
     buf_fini(&s->run_object);
+    session_note_close(s, &s->run_note);
     session_release(s);
+}
+
+static enum err_code name_run(struct session *s, struct err *err)
+{
+    struct name name = {.kind = NAME_INDEX, .time_ms = session_wall(s)};
+
+    name.time_ms -= name.time_ms % 1000;
+    if (name_random(&name.rand, err) == ERR_OK)
+        name_text(&name, s->run_name);
+    return err->code;
 }
 
 static void put_run(struct session *s)
 {
-    struct name name = {.kind = NAME_INDEX, .time_ms = session_wall(s)};
     struct slice body;
     struct store_put_opts put = {.name = s->run_name,
                                  .body = &body,
                                  .slices = 1,
                                  .done = on_run_put,
                                  .ctx = s};
-    struct err err;
+    struct err err = {0};
 
-    name.time_ms -= name.time_ms % 1000;
-    if (name_random(&name.rand, &err) != ERR_OK)
+    if (s->run_note.state == NOTE_NONE && name_run(s, &err) != ERR_OK)
         goto failed;
-    name_text(&name, s->run_name);
+    if (!session_note_stands(s, &s->run_note, "put", s->run_name))
+        return;
     if (run_seal(s->keys, s->run_name, (struct slice){s->run.data, s->run.len},
                  &s->run_object, &err) != ERR_OK)
         goto failed;
@@ -506,13 +513,14 @@ static void send_pack(struct session_pack *p)
 
     if (p->state > PACK_ENDING)
         return;
-    if (session_part_full(p->parts) && !single && !p->creating)
+    if (session_part_full(p->parts) && !single && !p->creating &&
+        session_note_stands(s, &p->note, "upload", p->name))
         create_upload(p);
     for (struct session_part *part = p->parts; part; part = part->next) {
         if (!part->complete || part->sending || part->sent ||
             s->parts_in_flight >= SESSION_PARTS_IN_FLIGHT || !session_alive(s))
             continue;
-        if (single)
+        if (single && session_note_stands(s, &p->note, "put", p->name))
             put_pack(part);
         else if (p->upload)
             send_part(part);
@@ -575,5 +583,9 @@ void session_send_abort(struct session *s)
         if (p->upload && store_upload_abort(p->upload, on_aborted, p, &p->op,
                                             &err) == ERR_OK)
             s->busy++;
+        else if (!p->creating)
+            session_note_close(s, &p->note);
+        /* Else it was asked for in vain, or so it seemed: the row stays. */
     }
+    session_note_close(s, &s->run_note);
 }

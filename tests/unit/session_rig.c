@@ -302,27 +302,53 @@ static void on_upload_opened(void *ctx, const char *name, const char *id)
     b->uploads_opened++;
 }
 
-static void on_upload_closed(void *ctx, const char *name, const char *id)
+static void on_note_due(struct timer *t)
+{
+    struct rig_backup *b =
+        (struct rig_backup *)(void *)((char *)t -
+                                      offsetof(struct rig_backup, note_timer));
+    struct session_note *note = b->notes[0];
+
+    memmove(b->notes, b->notes + 1, sizeof(b->notes) - sizeof(b->notes[0]));
+    if (--b->note_count)
+        timer_start(b->rig->loop, t, b->note_ms, on_note_due);
+    session_noted(note, &b->note_err);
+}
+
+/* A row of the journal: refused, or there at once, or note_ms later. */
+static void on_opening(void *ctx, const char *kind, const char *name,
+                       struct session_note *note)
 {
     struct rig_backup *b = ctx;
 
-    assert_true(name[0] && id[0]);
-    b->uploads_closed++;
+    assert_true(name[0]);
+    assert_int_equal(rig_count(b->rig, name), 0);
+    b->opening++;
+    if (strcmp(kind, "point") == 0) {
+        b->points_opened++;
+        if (b->on_point)
+            b->on_point(b, name);
+    }
+    if (!b->note_ms) {
+        session_noted(note, &b->note_err);
+        return;
+    }
+    assert_true(b->note_count < BYTES_COUNT(b->notes));
+    b->notes[b->note_count++] = note;
+    if (b->note_count == 1)
+        timer_start(b->rig->loop, &b->note_timer, b->note_ms, on_note_due);
 }
 
-static void on_point_opened(void *ctx, const char *name)
+static void on_row_closed(void *ctx, const char *kind, const char *name)
 {
     struct rig_backup *b = ctx;
 
-    b->points_opened++;
-    if (b->on_point)
-        b->on_point(b, name);
-}
-
-static void on_point_closed(void *ctx, const char *name)
-{
-    (void)name;
-    ((struct rig_backup *)ctx)->points_closed++;
+    assert_true(name[0]);
+    b->closed++;
+    if (strcmp(kind, "upload") == 0)
+        b->uploads_closed++;
+    else if (strcmp(kind, "point") == 0)
+        b->points_closed++;
 }
 
 static void on_done(void *ctx, const struct err *err,
@@ -352,8 +378,8 @@ void rig_start(struct rig *r, struct rig_backup *b)
         .budget = r->budget,
         .ceiling_bytes = b->ceiling ? b->ceiling : SESSION_CEILING_BYTES,
         .clock = &r->clock,
-        .events = {on_ready, on_drained, on_upload_opened, on_upload_closed,
-                   on_point_opened, on_point_closed, on_done},
+        .events = {on_ready, on_drained, on_opening, on_upload_opened,
+                   on_row_closed, on_done},
         .ctx = b,
         .series = b->series ? b->series : RIG_SERIES,
         .vm = {{1, 2, 3}},

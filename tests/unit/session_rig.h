@@ -72,7 +72,13 @@ struct rig_backup {
     unsigned at_disk;
     uint64_t at, total;
     bool refused, finished;
+    unsigned opening, closed; /* rows of the journal, of any kind */
     unsigned uploads_opened, uploads_closed, points_opened, points_closed;
+    uint64_t note_ms;    /* 0: rows stand at once */
+    struct err note_err; /* what is said of them */
+    struct session_note *notes[16];
+    unsigned note_count;
+    struct timer note_timer;
     struct err err;
     struct session_result result;
 };

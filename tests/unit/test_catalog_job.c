@@ -426,9 +426,12 @@ static void what_is_open_is_neither_forgotten_nor_pulled_away(void **state)
     jobs_end(j, id, CATALOG_JOB_FAILED);
     j->f.now_ms += 1000;
     /* what lies in the pool is not the vault's */
-    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
-                                               &s, &j->f.err));
+    assert_ok(&j->f, catalog_journal_each_at(j->f.c, 0, j->vault, on_journal,
+                                             &s, &j->f.err));
     assert_int_equal(s.count, 0);
+    assert_ok(&j->f, catalog_journal_each_at(j->f.c, j->pool, 0, on_journal,
+                                             &s, &j->f.err));
+    assert_int_equal(s.count, 1);
     assert_int_equal(catalog_pool_remove(j->f.c, j->pool, &j->f.err),
                      ERR_CONFLICT);
     assert_int_equal(catalog_vault_remove(j->f.c, j->vault, &j->f.err),
@@ -452,7 +455,7 @@ static void what_is_open_is_neither_forgotten_nor_pulled_away(void **state)
                      ERR_NOT_FOUND);
 }
 
-static void what_ended_jobs_left_in_a_vault_is_found(void **state)
+static void what_is_open_in_a_vault_is_found(void **state)
 {
     struct jobs *j = *state;
     char ended[CATALOG_JOB_ID], goes[CATALOG_JOB_ID];
@@ -467,22 +470,23 @@ static void what_ended_jobs_left_in_a_vault_is_found(void **state)
     assert_ok(&j->f, catalog_journal_add(j->f.c, &row, &one, &j->f.err));
     memcpy(row.job_id, goes, sizeof(goes));
     assert_ok(&j->f, catalog_journal_add(j->f.c, &row, &two, &j->f.err));
-    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
-                                               &s, &j->f.err));
-    assert_int_equal(s.count, 0);
-    jobs_end(j, ended, CATALOG_JOB_FAILED);
-    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
-                                               &s, &j->f.err));
+    assert_ok(&j->f, catalog_journal_each_at(j->f.c, 0, j->vault, on_journal,
+                                             &s, &j->f.err));
+    assert_int_equal(s.count, 2); /* of jobs in whatever state */
+    s.count = 0;
+    assert_ok(&j->f, catalog_journal_close(j->f.c, two, &j->f.err));
+    assert_ok(&j->f, catalog_journal_each_at(j->f.c, 0, j->vault, on_journal,
+                                             &s, &j->f.err));
     assert_int_equal(s.count, 1);
     assert_int_equal(s.last.id, one);
     assert_string_equal(s.ref, "u1");
     s.count = 0;
-    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault + 1,
-                                               on_journal, &s, &j->f.err));
+    assert_ok(&j->f, catalog_journal_each_at(j->f.c, 0, j->vault + 1,
+                                             on_journal, &s, &j->f.err));
     assert_int_equal(s.count, 0);
     assert_ok(&j->f, catalog_journal_close(j->f.c, one, &j->f.err));
-    assert_ok(&j->f, catalog_journal_each_left(j->f.c, j->vault, on_journal,
-                                               &s, &j->f.err));
+    assert_ok(&j->f, catalog_journal_each_at(j->f.c, 0, j->vault, on_journal,
+                                             &s, &j->f.err));
     assert_int_equal(s.count, 0);
 }
 
@@ -521,7 +525,7 @@ int main(void)
         ROW(a_line_is_cut_between_characters_and_kept_on_one_line),
         ROW(the_journal_shows_what_is_still_open),
         ROW(what_is_open_is_neither_forgotten_nor_pulled_away),
-        ROW(what_ended_jobs_left_in_a_vault_is_found),
+        ROW(what_is_open_in_a_vault_is_found),
         ROW(a_jobs_pool_and_vault_are_named_after_they_are_gone),
     };
 

@@ -31,7 +31,7 @@ static void nothing_is_left(const struct rig_backup *b, size_t points,
         fail_msg("%s %u: a point in a failure", what, n);
     if (store_fault_uploads(rig.bucket))
         fail_msg("%s %u: an upload is left", what, n);
-    if (b->uploads_opened != b->uploads_closed)
+    if (b->uploads_opened > b->uploads_closed)
         fail_msg("%s %u: the journal has an upload", what, n);
     if (rig_count(&rig, "points/") != points)
         fail_msg("%s %u: a point is left", what, n);
@@ -363,6 +363,47 @@ static void a_session_needs_keys_and_a_ceiling(void **state)
     keyring_unref(none);
 }
 
+/* ---- the journal ---- */
+
+static void nothing_is_sent_before_its_row_stands(void **state)
+{
+    uint8_t *data = noise(40 * MIB, 7);
+    struct rig_backup b = one_disk(data, 40 * MIB);
+
+    (void)state;
+    b.note_ms = 3; /* each one late; the rig looks that nothing is there */
+    rig_backup(&rig, &b);
+    rig_compare(&rig, &b);
+    assert_int_equal(b.points_opened, 1);
+    /* An upload and a run at least; and the row of the point is left. */
+    assert_in_range(b.opening, 3, 100);
+    assert_int_equal(b.closed, b.opening - 1);
+    free(data);
+}
+
+static void without_a_row_nothing_is_sent(void **state)
+{
+    uint8_t *data = noise(40 * MIB, 7);
+    struct rig_backup b = one_disk(data, 40 * MIB);
+
+    (void)state;
+    for (b.note_ms = 0; b.note_ms < 2; b.note_ms++) {
+        b.done = b.at_disk = b.ready = 0;
+        b.at = b.total = 0;
+        b.refused = b.finished = false;
+        b.closed = 0;
+        err_set(&b.note_err, ERR_IO, 0, "catalog: the disk is full");
+        rig_start(&rig, &b);
+        rig_run(&rig);
+        assert_int_equal(b.err.code, ERR_IO);
+        assert_non_null(strstr(b.err.text, "the disk is full"));
+        nothing_is_left(&b, 0, "without a row", 1);
+        assert_int_equal(rig_count(&rig, "packs/"), 0);
+        assert_int_equal(b.closed, 0);
+    }
+    free(data);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -393,6 +434,8 @@ int main(void)
         T(a_stalled_store_stops_the_source),
         T(what_breaks_the_rules_fails_the_session),
         T(a_session_needs_keys_and_a_ceiling),
+        T(nothing_is_sent_before_its_row_stands),
+        T(without_a_row_nothing_is_sent),
     };
 
     work_setup();
