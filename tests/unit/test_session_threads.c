@@ -70,7 +70,7 @@ static void on_done(void *ctx, const struct err *err,
 {
     struct worker *w = ctx;
 
-    budget_give(rig.budget, SESSION_FLOOR_BYTES);
+    budget_give(rig.budget, w->number, SESSION_FLOOR_BYTES);
     w->err = *err;
     w->points[w->rounds++] = result->point;
     if (err->code == ERR_OK && w->rounds < ROUNDS)
@@ -92,6 +92,7 @@ static void next_round(struct worker *w)
         .chunk_room = w->chunks,
         .part_room = w->parts,
         .budget = rig.budget,
+        .tenant = w->number,
         .ceiling_bytes = SESSION_CEILING_BYTES,
         .clock = clock_system(),
         .events = {.ready = on_ready, .drained = on_drained, .done = on_done},
@@ -103,7 +104,7 @@ static void next_round(struct worker *w)
     snprintf(series, sizeof(series), "vm %u", w->number);
     rig_fill_noise(w->data + LEN / 2, 3 * MIB, 10 * w->number + w->rounds);
     w->at = 0;
-    if (!budget_try(rig.budget, SESSION_FLOOR_BYTES) ||
+    if (!budget_try(rig.budget, w->number, SESSION_FLOOR_BYTES, 0) ||
         session_start(&opts, &w->session, &w->err) != ERR_OK)
         loop_stop(w->loop);
 }
