@@ -41,8 +41,8 @@ static const char *const texts[INDEX_QUERIES] = {
     [CHUNK_DROP] = "DELETE FROM chunks WHERE h = ? AND rest = ? AND place = ?",
     [PACK_BY_ID] = "SELECT n, key, kind, slots FROM packs WHERE id = ?",
     [PACK_BY_N] = "SELECT id, key, kind, slots FROM packs WHERE n = ?",
-    [PACK_PUT] = "INSERT INTO packs(id, key, kind, slots, ids)"
-                 " VALUES(?, ?, ?, ?, ?)",
+    [PACK_PUT] = ("INSERT INTO packs(id, key, kind, slots, ids)"
+                  " VALUES(?, ?, ?, ?, ?)"),
     [PACK_IDS] = "SELECT n, substr(ids, ?2, ?3) FROM packs WHERE id = ?1",
     [CONDEMNED_PUT] = "INSERT OR IGNORE INTO condemned VALUES(?, ?, ?)",
     [CONDEMNED_OF] = "SELECT first, count FROM condemned WHERE pack = ?",

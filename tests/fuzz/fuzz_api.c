@@ -103,8 +103,8 @@ static char *take_line(char **rest)
 
 static void check(const struct api_rig *r, int status, bool foreign)
 {
-    static const int allowed[] = {200, 201, 202, 204, 400, 401, 403, 404,
-                                  405, 409, 413, 415, 422, 503};
+    static const int allowed[] = {200, 201, 202, 204, 400, 401, 403,
+                                  404, 405, 409, 413, 415, 422, 503};
     char *text = r->answer ? json_dump(r->answer, false, NULL) : NULL;
     bool found = false;
 

@@ -101,9 +101,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     packed = data[3] % 2;
     len = size - 4;
     /* As pack_layout_get_toc() lets it through. */
-    slot.raw = packed ? 1 + (data[0] | (uint32_t)data[1] << 8 |
-                             (uint32_t)data[2] << 16) % PACK_LAYOUT_RAW_MAX
-                      : (uint32_t)len;
+    slot.raw =
+        packed
+            ? 1 + (data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16) %
+                      PACK_LAYOUT_RAW_MAX
+            : (uint32_t)len;
     if (len > PACK_LAYOUT_RAW_MAX || (packed && len >= slot.raw))
         return 0;
     slot.codec = packed ? PACK_LAYOUT_ZSTD : PACK_LAYOUT_RAW;

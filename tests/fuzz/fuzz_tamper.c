@@ -95,14 +95,15 @@ static void make_pack(struct buf *out)
     uint8_t entries[SLOTS * PACK_LAYOUT_ENTRY];
     uint8_t raw[SEAL_SLOT_HEADER], end[PACK_LAYOUT_TAIL];
     struct pack_tail tail = {.slots = SLOTS};
-    uint64_t toc_bytes = seal_stream_bytes(PACK_LAYOUT_TOC_HEAD + sizeof(entries));
+    uint64_t toc_bytes =
+        seal_stream_bytes(PACK_LAYOUT_TOC_HEAD + sizeof(entries));
     struct seal_key k_pack;
     struct buf toc;
     struct err err;
 
-    need(pieces && seal_slot_header_write(suite, &dk->key,
-                                          keyring_vault_id(keys), &header, raw,
-                                          &k_pack, &err) == ERR_OK);
+    need(pieces &&
+         seal_slot_header_write(suite, &dk->key, keyring_vault_id(keys),
+                                &header, raw, &k_pack, &err) == ERR_OK);
     buf_add(out, raw, sizeof(raw));
     add_slots(out, &k_pack, entries);
     slots_end = out->len;
@@ -173,7 +174,8 @@ static void set_up(void)
     need(seal_blob_seal(&blob, plain, 100, &object[KIND_BLOB], &err) == ERR_OK);
 }
 
-/* --- opening: true when all of it came out, and what came out was right ---- */
+/* --- opening: true when all of it came out, and what came out was right ----
+ */
 
 static bool open_pack(struct slice o)
 {
@@ -195,7 +197,8 @@ static bool open_pack(struct slice o)
 
             if (pack_opener_open(opener, keys, &s, &err) != ERR_OK)
                 continue;
-            need(t.slot[i].raw == RAW && memcmp(out, plain + i * RAW, RAW) == 0);
+            need(t.slot[i].raw == RAW &&
+                 memcmp(out, plain + i * RAW, RAW) == 0);
             good++;
         }
     pack_table_fini(&t);
@@ -263,10 +266,10 @@ static void put_right(uint8_t *at, size_t len)
 
 static size_t edit(uint8_t *at, size_t len, size_t room, const uint8_t *e)
 {
-    size_t where = len ? (e[1] | (size_t)e[2] << 8 | (size_t)e[3] << 16) % len
-                       : 0;
-    size_t from = len ? (e[4] | (size_t)e[5] << 8 | (size_t)e[6] << 16) % len
-                      : 0;
+    size_t where =
+        len ? (e[1] | (size_t)e[2] << 8 | (size_t)e[3] << 16) % len : 0;
+    size_t from =
+        len ? (e[4] | (size_t)e[5] << 8 | (size_t)e[6] << 16) % len : 0;
     size_t n = where < from ? from - where : where - from;
 
     switch (e[0] % 6) {

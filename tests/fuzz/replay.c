@@ -138,9 +138,9 @@ static const struct input *current; /* NULL: none is run */
 static void keep_current(void)
 {
     const struct input *in = current;
-    int fd = in ? open("crash.bin", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                       0644)
-                : -1;
+    int fd =
+        in ? open("crash.bin", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)
+           : -1;
 
     if (fd >= 0 && write(fd, in->data, in->size) < 0)
         return; /* dying is more than enough */

@@ -90,10 +90,10 @@ static struct rig_backup of(const uint8_t *data)
     return (struct rig_backup){
         .disks = 2,
         .page_above = 1,
-        .disk = {{{.vdi = {{1}}, .bytes = LEN}, data},
-                 {{.position = 1, .vdi = {{2}}, .bytes = MIB + 5,
-                   .log2_chunk = 16},
-                  data}}};
+        .disk = {
+            {{.vdi = {{1}}, .bytes = LEN}, data},
+            {{.position = 1, .vdi = {{2}}, .bytes = MIB + 5, .log2_chunk = 16},
+             data}}};
 }
 
 static void a_pair_that_comes_twice_is_seen(void **state)
@@ -164,10 +164,10 @@ static void retries_use_no_pair_twice(void **state)
     for (size_t k = 0; k < BYTES_COUNT(kinds); k++) {
         for (unsigned n = 1; n <= 4; n++) {
             struct rig_backup b = of(n % 2 ? base : changed);
-            struct store_fault_rule rule = {
-                .kind = kinds[k],
-                .nth = (n + 1) / 2,
-                .action = n % 2 ? FAULT_FAIL : FAULT_LOSE};
+            struct store_fault_rule rule = {.kind = kinds[k],
+                                            .nth = (n + 1) / 2,
+                                            .action = n % 2 ? FAULT_FAIL
+                                                            : FAULT_LOSE};
 
             store_fault_add(rig.store, &rule);
             rig_start(&rig, &b);
@@ -222,10 +222,8 @@ static void on_granted(void *ctx, const struct err *err)
 static void wraps_use_no_pair_twice(void **state)
 {
     static const struct seal_key private = {{9}};
-    struct vault_grant_opts opts = {.store = rig.store,
-                                    .keys = rig.keys,
-                                    .count = 1,
-                                    .done = on_granted};
+    struct vault_grant_opts opts = {
+        .store = rig.store, .keys = rig.keys, .count = 1, .done = on_granted};
     struct seal_pair pair;
     struct err err;
     struct seen s;
