@@ -96,11 +96,11 @@ typedef void api_vm_done_fn(void *ctx, const struct err *err,
  * From api_stream_end() on the engine does not touch it.
  */
 struct api_stream;
+struct http_piece; /* net/http_server.h */
 
-/* What the engine hears of its stream. Neither is called after
+/* What the engine hears of its stream. It is not called after
  * api_stream_end(), nor from inside an api_stream_*() call. */
 struct api_stream_events {
-    void (*drained)(void *ctx); /* a refused piece would be taken now */
     void (*gone)(void *ctx);    /* the client went away: stop, then end it */
     void *ctx;
 };
@@ -120,9 +120,11 @@ void api_stream_attach(struct api_stream *s,
  * problem. */
 void api_stream_begin(struct api_stream *s, const char *job_id,
                       int64_t length);
-/* Copies. False: full, nothing was taken, drained() follows. After gone() all
- * is taken and dropped. */
-bool api_stream_write(struct api_stream *s, const void *data, size_t len);
+/* As http_call_lend(), without a copy: false once the client is gone. */
+bool api_stream_lend(struct api_stream *s, struct http_piece *piece);
+/* As http_call_retract(); an api_stream_end() that failed comes next. Nothing
+ * where nothing is lent. */
+void api_stream_retract(struct api_stream *s);
 /* err ERR_OK: all was written. Else the connection is broken off (or a problem
  * answered), and job and exit tell the client where to look. */
 void api_stream_end(struct api_stream *s, const struct err *err,

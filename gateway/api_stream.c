@@ -65,14 +65,6 @@ void api_stream_gone(struct api_stream *s)
     stream_tell_gone(s);
 }
 
-static void on_drained(void *ctx)
-{
-    struct api_stream *s = ctx;
-
-    if (!s->gone)
-        s->events.drained(s->events.ctx);
-}
-
 void api_stream_begin(struct api_stream *s, const char *job_id, int64_t length)
 {
     const struct http_header headers[] = {
@@ -85,13 +77,19 @@ void api_stream_begin(struct api_stream *s, const char *job_id, int64_t length)
     s->began = true;
     if (!s->gone)
         http_call_stream(s->call->http, 200, headers, BYTES_COUNT(headers),
-                         length, on_drained, s);
+                         length);
 }
 
-bool api_stream_write(struct api_stream *s, const void *data, size_t len)
+bool api_stream_lend(struct api_stream *s, struct http_piece *piece)
 {
     assert(s->began);
-    return s->gone || http_call_write(s->call->http, data, len);
+    return !s->gone && http_call_lend(s->call->http, piece);
+}
+
+void api_stream_retract(struct api_stream *s)
+{
+    if (s->began && !s->gone)
+        http_call_retract(s->call->http);
 }
 
 void api_stream_end(struct api_stream *s, const struct err *err,

@@ -14,19 +14,18 @@
 #include "gateway/api_backend.h"
 #include "gateway/restore_source.h"
 #include "loop/timer.h"
+#include "net/http_server.h"
 #include "vault/map.h"
 #include "xenapi/xenapi_transfer.h"
 
 #define PROGRESS_MS 500
-#define BLOCKS 4
-#define BLOCK_BYTES ((size_t)256 << 10)
 
+/* Filled on the data loop; to a client it goes as it is. */
 struct block {
+    struct restore_block bytes; /* the source's */
     struct mail mail;
+    struct http_piece piece;
     struct restore_pipe *pipe;
-    struct block *next;
-    uint8_t *data;
-    size_t len;
 };
 
 struct restore_pipe {
@@ -42,16 +41,14 @@ struct restore_pipe {
 
     /* The control loop's. */
     bool cancelled, over, ended; /* over: on_done came */
-    struct block *full, **full_last; /* the client's turn */
+    unsigned lent; /* blocks, to the client's answer */
 
     /* The data loop's. */
     bool ending;
     struct store *store;
     struct restore_source *source;
     struct xenapi_transfer *transfer;
-    struct block blocks[BLOCKS];
-    struct block *empty;
-    unsigned away; /* blocks on the control loop */
+    struct block blocks[RESTORE_SOURCE_BLOCKS];
     struct timer timer;
     uint64_t sent;
     struct err err;
@@ -60,6 +57,11 @@ struct restore_pipe {
 #define OWNER(mail, member)                                                    \
     ((struct restore_pipe *)(void *)((char *)(mail)-offsetof(                  \
         struct restore_pipe, member)))
+
+#define MAIL_OWNER(ptr)                                                        \
+    ((struct block *)(void *)((char *)(ptr)-offsetof(struct block, mail)))
+#define PIECE_OWNER(ptr)                                                       \
+    ((struct block *)(void *)((char *)(ptr)-offsetof(struct block, piece)))
 
 static void send_data(struct restore_pipe *p, struct mail *mail)
 {
@@ -75,8 +77,8 @@ static void send_control(struct restore_pipe *p, struct mail *mail)
 
 static void pipe_free(struct restore_pipe *p)
 {
-    for (unsigned i = 0; i < BLOCKS; i++)
-        free(p->blocks[i].data);
+    for (unsigned i = 0; i < RESTORE_SOURCE_BLOCKS; i++)
+        free(p->blocks[i].bytes.data);
     vault_unref(p->opts.vault);
     place_unref(p->opts.place);
     xenapi_ticket_drop(p->opts.ticket);
@@ -102,10 +104,10 @@ static void deliver_bye(struct mail *mail)
     send_control(p, &p->on_gone);
 }
 
-/* All that was to be written to the client is written, or not wanted. */
+/* All that was to go to the client went, or is not wanted. */
 static void say_bye(struct restore_pipe *p)
 {
-    if (!p->over || p->full || p->ended)
+    if (!p->over || p->lent || p->ended)
         return;
     p->ended = true;
     send_data(p, &p->to_bye);
@@ -116,9 +118,9 @@ static void deliver_done(struct mail *mail)
     struct restore_pipe *p = OWNER(mail, on_done);
 
     p->over = true;
-    if (p->err.code != ERR_OK) {
-        p->full = NULL;
-        p->full_last = &p->full;
+    if (p->err.code != ERR_OK && p->lent) {
+        api_stream_retract(p->opts.stream);
+        p->lent = 0;
     }
     say_bye(p);
 }
@@ -229,19 +231,15 @@ static void on_transferred(void *ctx, const struct err *err, uint64_t bytes)
 
 static void deliver_block(struct mail *mail);
 
-static void fill_blocks(struct restore_pipe *p)
+static void send_blocks(struct restore_pipe *p)
 {
+    struct restore_block *bytes;
     struct err err = {0};
 
-    while (!p->ending && p->empty) {
-        struct block *b = p->empty;
+    while (!p->ending && (bytes = restore_source_take(p->source)) != NULL) {
+        struct block *b = (struct block *)bytes;
 
-        b->len = restore_source_pull(p->source, b->data, BLOCK_BYTES);
-        if (!b->len)
-            break;
-        p->sent += b->len;
-        p->empty = b->next;
-        p->away++;
+        p->sent += bytes->end - bytes->begin;
         b->mail.deliver = deliver_block;
         send_control(p, &b->mail);
     }
@@ -251,46 +249,41 @@ static void fill_blocks(struct restore_pipe *p)
 
 static void deliver_empty(struct mail *mail)
 {
-    struct block *b = (struct block *)mail;
+    struct block *b = MAIL_OWNER(mail);
     struct restore_pipe *p = b->pipe;
 
-    b->next = p->empty;
-    p->empty = b;
-    p->away--;
-    if (!p->ending)
-        fill_blocks(p);
+    if (p->ending)
+        return;
+    restore_source_give(p->source, &b->bytes);
+    send_blocks(p);
 }
 
-static void write_blocks(struct restore_pipe *p)
+static void give_block(struct block *b)
 {
-    while (p->full) {
-        struct block *b = p->full;
+    b->mail.deliver = deliver_empty;
+    send_data(b->pipe, &b->mail);
+}
 
-        if (!api_stream_write(p->opts.stream, b->data, b->len))
-            return;
-        p->full = b->next;
-        if (!p->full)
-            p->full_last = &p->full;
-        b->mail.deliver = deliver_empty;
-        send_data(p, &b->mail);
-    }
-    say_bye(p);
+static void on_piece_out(struct http_piece *piece)
+{
+    struct block *b = PIECE_OWNER(piece);
+
+    b->pipe->lent--;
+    give_block(b);
+    say_bye(b->pipe);
 }
 
 static void deliver_block(struct mail *mail)
 {
-    struct block *b = (struct block *)mail;
-    struct restore_pipe *p = b->pipe;
+    struct block *b = MAIL_OWNER(mail);
 
-    b->next = NULL;
-    *p->full_last = b;
-    p->full_last = &b->next;
-    write_blocks(p);
-}
-
-static void on_client_drained(void *ctx)
-{
-    write_blocks(ctx);
+    b->piece.data = b->bytes.data + b->bytes.begin;
+    b->piece.len = b->bytes.end - b->bytes.begin;
+    b->piece.done = on_piece_out;
+    if (api_stream_lend(b->pipe->opts.stream, &b->piece))
+        b->pipe->lent++;
+    else
+        give_block(b);
 }
 
 static void on_client_gone(void *ctx)
@@ -305,22 +298,21 @@ static void deliver_opened(struct mail *mail)
     api_stream_begin(p->opts.stream, p->job_id, (int64_t)p->total_bytes);
 }
 
-static enum err_code make_blocks(struct restore_pipe *p, struct err *err)
+/* --- beginning ----------------------------------------------------------- */
+
+static enum err_code give_blocks(struct restore_pipe *p, struct err *err)
 {
-    for (unsigned i = 0; i < BLOCKS; i++) {
+    for (unsigned i = 0; i < RESTORE_SOURCE_BLOCKS; i++) {
         struct block *b = &p->blocks[i];
 
         b->pipe = p;
-        b->data = malloc(BLOCK_BYTES);
-        if (!b->data)
+        b->bytes.data = malloc(RESTORE_SOURCE_BLOCK);
+        if (!b->bytes.data)
             return err_set(err, ERR_NOMEM, 0, "restore");
-        b->next = p->empty;
-        p->empty = b;
+        restore_source_give(p->source, &b->bytes);
     }
     return ERR_OK;
 }
-
-/* --- beginning ----------------------------------------------------------- */
 
 static void on_source_ready(void *ctx)
 {
@@ -332,7 +324,7 @@ static void on_source_ready(void *ctx)
     if (p->transfer)
         xenapi_transfer_resume(p->transfer);
     else if (p->opts.stream && p->total_bytes)
-        fill_blocks(p);
+        send_blocks(p);
     else if (restore_source_over(p->source, &err))
         pipe_end(p, &err);
 }
@@ -356,8 +348,7 @@ static void on_source_opened(void *ctx)
         return;
     p->total_bytes = restore_source_total(p->source);
     if (p->opts.stream) {
-        if (make_blocks(p, &err) == ERR_OK)
-            send_control(p, &p->on_opened);
+        send_control(p, &p->on_opened);
     } else {
         upload.body_bytes = p->total_bytes;
         xenapi_transfer_start(&upload, &p->transfer, &err);
@@ -365,7 +356,7 @@ static void on_source_opened(void *ctx)
     if (err.code != ERR_OK)
         pipe_end(p, &err);
     else if (p->opts.stream)
-        fill_blocks(p);
+        send_blocks(p);
 }
 
 static enum err_code begin(struct restore_pipe *p, struct err *err)
@@ -381,7 +372,10 @@ static enum err_code begin(struct restore_pipe *p, struct err *err)
                     &p->store, err) != ERR_OK)
         return err->code;
     o.store = p->store;
-    return restore_source_new(&o, &p->source, err);
+    o.whole_blocks = p->opts.stream != NULL;
+    if (restore_source_new(&o, &p->source, err) != ERR_OK)
+        return err->code;
+    return give_blocks(p, err);
 }
 
 static void deliver_start(struct mail *mail)
@@ -407,7 +401,6 @@ static void deliver_cancel(struct mail *mail)
 
 static void set_up(struct restore_pipe *p)
 {
-    p->full_last = &p->full;
     p->to_start.deliver = deliver_start;
     p->to_cancel.deliver = deliver_cancel;
     p->to_bye.deliver = deliver_bye;
@@ -422,7 +415,6 @@ enum err_code restore_pipe_start(const struct restore_pipe_opts *opts,
 {
     struct restore_pipe *p = calloc(1, sizeof(*p));
     const struct api_stream_events events = {
-        .drained = on_client_drained,
         .gone = on_client_gone,
         .ctx = p,
     };

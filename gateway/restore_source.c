@@ -24,10 +24,12 @@ struct restore_source {
     struct walk *walk;
     bool walked;              /* the walk of this disk ended well */
     uint64_t raw_at, total;
-    uint8_t *ring;
-    size_t head, used;        /* first byte, bytes in it */
+    struct restore_block *empty; /* `empties` of them */
+    struct restore_block *first, **last; /* with bytes; NULL: none */
+    struct restore_block *filling; /* the last of these, or NULL */
+    size_t empties, used;          /* used: bytes in blocks */
     bool held;                /* the walk was refused something */
-    bool starving;            /* a pull gave nothing */
+    bool starving;            /* a pull or take gave nothing */
     bool over;
     struct timer wake;        /* resume the walk, or say ready() */
     struct err err;
@@ -35,23 +37,67 @@ struct restore_source {
     void (*stopped)(void *ctx);
 };
 
-/* --- the ring ------------------------------------------------------------ */
+/* --- blocks -------------------------------------------------------------- */
 
-static size_t ring_room(const struct restore_source *s)
+static size_t room(const struct restore_source *s)
 {
-    return RESTORE_SOURCE_RING - s->used;
+    size_t n = s->empties * RESTORE_SOURCE_BLOCK;
+
+    return s->filling ? n + RESTORE_SOURCE_BLOCK - s->filling->end : n;
 }
 
-static void ring_put(struct restore_source *s, const uint8_t *data, size_t len)
+static void begin_block(struct restore_source *s)
 {
-    size_t at = (s->head + s->used) % RESTORE_SOURCE_RING;
-    size_t first = RESTORE_SOURCE_RING - at;
+    struct restore_block *b = s->empty;
 
-    if (first > len)
-        first = len;
-    memcpy(s->ring + at, data, first);
-    memcpy(s->ring, data + first, len - first);
-    s->used += len;
+    s->empty = b->next;
+    s->empties--;
+    *b = (struct restore_block){.data = b->data};
+    *s->last = b;
+    s->last = &b->next;
+    s->filling = b;
+}
+
+/* There is room for it. */
+static void put(struct restore_source *s, const uint8_t *data, size_t len)
+{
+    while (len) {
+        struct restore_block *b;
+        size_t n;
+
+        if (!s->filling)
+            begin_block(s);
+        b = s->filling;
+        n = RESTORE_SOURCE_BLOCK - b->end;
+        n = n < len ? n : len;
+        memcpy(b->data + b->end, data, n);
+        b->end += n;
+        s->used += n;
+        data += n;
+        len -= n;
+        if (b->end == RESTORE_SOURCE_BLOCK)
+            s->filling = NULL;
+    }
+}
+
+static struct restore_block *drop_first(struct restore_source *s)
+{
+    struct restore_block *b = s->first;
+
+    s->first = b->next;
+    if (!s->first)
+        s->last = &s->first;
+    if (s->filling == b)
+        s->filling = NULL;
+    return b;
+}
+
+/* Something can be pulled, or taken. */
+static bool has_some(const struct restore_source *s)
+{
+    if (!s->opts.whole_blocks)
+        return s->used > 0;
+    return s->first && (s->first != s->filling || s->over);
 }
 
 static void on_wake(struct timer *t);
@@ -62,21 +108,53 @@ static void wake_later(struct restore_source *s)
         timer_start(s->opts.pipe->data->loop, &s->wake, 0, on_wake);
 }
 
+/* Half of all: more than any chunk with its frames. */
+static void resume_if_room(struct restore_source *s)
+{
+    if (s->held &&
+        room(s) >= RESTORE_SOURCE_BLOCKS * RESTORE_SOURCE_BLOCK / 2)
+        wake_later(s);
+}
+
+void restore_source_give(struct restore_source *s, struct restore_block *block)
+{
+    block->next = s->empty;
+    s->empty = block;
+    s->empties++;
+    resume_if_room(s);
+}
+
 size_t restore_source_pull(struct restore_source *s, uint8_t *into, size_t max)
 {
-    size_t len = s->used < max ? s->used : max;
-    size_t first = RESTORE_SOURCE_RING - s->head;
+    size_t filled = 0;
 
-    if (first > len)
-        first = len;
-    memcpy(into, s->ring + s->head, first);
-    memcpy(into + first, s->ring, len - first);
-    s->head = (s->head + len) % RESTORE_SOURCE_RING;
-    s->used -= len;
-    s->starving = len == 0;
-    if (s->held && s->used <= RESTORE_SOURCE_RING / 2)
-        wake_later(s);
-    return len;
+    while (s->first && filled < max) {
+        struct restore_block *b = s->first;
+        size_t n = b->end - b->begin;
+
+        n = n < max - filled ? n : max - filled;
+        memcpy(into + filled, b->data + b->begin, n);
+        b->begin += n;
+        filled += n;
+        if (b->begin == b->end)
+            restore_source_give(s, drop_first(s));
+    }
+    s->used -= filled;
+    s->starving = filled == 0;
+    resume_if_room(s);
+    return filled;
+}
+
+struct restore_block *restore_source_take(struct restore_source *s)
+{
+    struct restore_block *b = NULL;
+
+    s->starving = !has_some(s);
+    if (s->starving)
+        return NULL;
+    b = drop_first(s);
+    s->used -= b->end - b->begin;
+    return b;
 }
 
 /* --- framing ------------------------------------------------------------- */
@@ -94,8 +172,8 @@ static bool advance(struct restore_source *s, size_t disk, uint64_t upto)
 
     while ((want = xva_write_next(s->writer, &piece)) != XVA_WRITE_END) {
         if (want == XVA_WRITE_OWN) {
-            n = piece.len < ring_room(s) ? piece.len : ring_room(s);
-            ring_put(s, piece.data, n);
+            n = piece.len < room(s) ? piece.len : room(s);
+            put(s, piece.data, n);
             xva_write_took(s->writer, n);
         } else {
             if (piece.disk != disk || piece.offset >= upto)
@@ -103,11 +181,11 @@ static bool advance(struct restore_source *s, size_t disk, uint64_t upto)
             n = upto - piece.offset;
             n = n < piece.len ? n : piece.len;
             n = n < ZEROS ? n : ZEROS;
-            n = n < ring_room(s) ? n : ring_room(s);
-            ring_put(s, zeros, n);
+            n = n < room(s) ? n : room(s);
+            put(s, zeros, n);
             xva_write_data(s->writer, zeros, n);
         }
-        if (ring_room(s) == 0)
+        if (room(s) == 0)
             return false;
     }
     return true;
@@ -119,10 +197,10 @@ static bool raw_zeros(struct restore_source *s, uint64_t upto)
         uint64_t n = upto - s->raw_at;
 
         n = n < ZEROS ? n : ZEROS;
-        n = n < ring_room(s) ? n : ring_room(s);
+        n = n < room(s) ? n : room(s);
         if (!n)
             return false;
-        ring_put(s, zeros, n);
+        put(s, zeros, n);
         s->raw_at += n;
     }
     return true;
@@ -140,7 +218,7 @@ static enum err_code put_data(struct restore_source *s, uint64_t offset,
 
         if (want == XVA_WRITE_OWN) {
             n = piece.len;
-            ring_put(s, piece.data, n);
+            put(s, piece.data, n);
             xva_write_took(s->writer, n);
             continue;
         }
@@ -149,7 +227,7 @@ static enum err_code put_data(struct restore_source *s, uint64_t offset,
             return err_set(err, ERR_INTEGRITY, 0,
                            "disk %zu: data at %ju, where the map has zeros",
                            s->disk, (uintmax_t)offset);
-        ring_put(s, data, n);
+        put(s, data, n);
         xva_write_data(s->writer, data, n);
         data += n;
         offset += n;
@@ -188,7 +266,7 @@ static bool hold(struct restore_source *s)
 
 static void fed(struct restore_source *s)
 {
-    if (s->starving && s->used)
+    if (s->starving && has_some(s))
         wake_later(s);
 }
 
@@ -202,10 +280,10 @@ static bool on_data(void *ctx, uint64_t offset, const uint8_t *data,
         return true;
     if (s->writer ? !advance(s, s->disk, offset) : !raw_zeros(s, offset))
         return hold(s);
-    if (ring_room(s) < len + FRAME_ROOM)
+    if (room(s) < len + FRAME_ROOM)
         return hold(s);
     if (!s->writer) {
-        ring_put(s, data, len);
+        put(s, data, len);
         s->raw_at += len;
     } else if (put_data(s, offset, data, len, &err) != ERR_OK) {
         fail(s, &err);
@@ -313,7 +391,7 @@ static void on_wake(struct timer *t)
     }
     if (!s->walk && s->walked && !s->over)
         next_disk(s);
-    if ((s->used && s->starving) || s->over) {
+    if ((s->starving && has_some(s)) || s->over) {
         s->starving = false;
         s->opts.ready(s->opts.ctx);
     }
@@ -416,9 +494,9 @@ enum err_code restore_source_new(const struct restore_source_opts *opts,
     if (!s)
         return err_set(err, ERR_NOMEM, 0, "restore");
     s->opts = *opts;
-    s->ring = malloc(RESTORE_SOURCE_RING);
+    s->last = &s->first;
     s->present = calloc(p->disk_count + 1, sizeof(*s->present));
-    if (!s->ring || !s->present) {
+    if (!s->present) {
         restore_source_free(s);
         return err_set(err, ERR_NOMEM, 0, "restore");
     }
@@ -478,6 +556,5 @@ void restore_source_free(struct restore_source *s)
     for (size_t i = 0; i < s->known; i++)
         free(s->present[i]);
     free(s->present);
-    free(s->ring);
     free(s);
 }

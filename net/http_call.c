@@ -9,7 +9,6 @@
 #include "net/http_head.h"
 #include "net/http_server_inner.h"
 
-#define STREAM_MAX ((size_t)MIB)
 #define STREAM_BLOCK ((size_t)(64 * KIB))
 /* A body that is too large is read to its end up to here, so that the client
  * is listening when the refusal comes. */
@@ -33,7 +32,7 @@ void *http_call_begin(void *ctx, const char *target,
     c->target_rc = http_target_parse(target, &c->target);
     /* Passwords and recovery phrases come this way. */
     buf_init_secret(&c->body, s->body_max);
-    buf_init(&c->out, 2 * STREAM_MAX);
+    c->lent_end = &c->lent;
     c->next = s->calls;
     if (c->next)
         c->next->prev = c;
@@ -53,7 +52,6 @@ void http_call_destroy(struct http_call *c)
         MHD_destroy_response(c->response);
     http_target_fini(&c->target);
     buf_fini(&c->body);
-    buf_fini(&c->out);
     free(c->method);
     free(c);
 }
@@ -341,27 +339,49 @@ void http_call_answer(struct http_call *c, int status,
     answer(c, status, r, headers, header_count);
 }
 
+/* The first piece lent was sent, or will not be. */
+static void put_aside(struct http_call *c)
+{
+    struct http_piece *piece = c->lent;
+
+    c->lent = piece->next;
+    if (!c->lent)
+        c->lent_end = &c->lent;
+    c->lent_at = 0;
+    piece->next = c->used;
+    c->used = piece;
+}
+
+static size_t read_lent(struct http_call *c, uint8_t *into, size_t max)
+{
+    size_t filled = 0;
+
+    while (c->lent && filled < max) {
+        size_t n = c->lent->len - c->lent_at;
+
+        if (n > max - filled)
+            n = max - filled;
+        memcpy(into + filled, (const uint8_t *)c->lent->data + c->lent_at, n);
+        c->lent_at += n;
+        filled += n;
+        if (c->lent_at == c->lent->len)
+            put_aside(c);
+    }
+    return filled;
+}
+
 /* libmicrohttpd can send more. Never 0 without suspending: it would ask again
  * and again. */
 static ssize_t on_more(void *ctx, uint64_t at, char *into, size_t max)
 {
     struct http_call *c = ctx;
-    size_t n = c->out.len - c->out_at;
+    size_t n = c->broken ? 0 : read_lent(c, (uint8_t *)into, max);
 
     (void)at;
     if (c->broken)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (n > 0) {
-        if (n > max)
-            n = max;
-        memcpy(into, c->out.data + c->out_at, n);
-        c->out_at += n;
-        if (c->out_at == c->out.len) {
-            buf_clear(&c->out);
-            c->out_at = 0;
-        }
+    if (n > 0)
         return (ssize_t)n;
-    }
     if (c->ended && c->endless)
         return MHD_CONTENT_READER_END_OF_STREAM;
     if (c->ended) { /* before its Content-Length */
@@ -375,7 +395,7 @@ static ssize_t on_more(void *ctx, uint64_t at, char *into, size_t max)
 
 void http_call_stream(struct http_call *c, int status,
                       const struct http_header *headers, size_t header_count,
-                      int64_t length, void (*drained)(void *ctx), void *ctx)
+                      int64_t length)
 {
     uint64_t size = length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length;
     struct MHD_Response *r =
@@ -383,33 +403,40 @@ void http_call_stream(struct http_call *c, int status,
 
     c->streaming = true;
     c->endless = length < 0 && strcmp(c->method, "HEAD") != 0;
-    c->drained = drained;
-    c->drained_ctx = ctx;
     answer(c, status, r, headers, header_count);
 }
 
-bool http_call_write(struct http_call *c, const void *data, size_t len)
+bool http_call_lend(struct http_call *c, struct http_piece *piece)
 {
-    size_t waiting = c->out.len - c->out_at;
-
-    assert(c->streaming && !c->ended);
+    assert(c->streaming && !c->ended && piece->len > 0);
     if (!c->conn || c->broken)
-        return true; /* goes nowhere; on_gone() is about to say so */
-    if (waiting > 0 && len > STREAM_MAX - waiting) {
-        c->refused = true;
         return false;
-    }
-    if (c->out_at > 0) {
-        buf_drop_front(&c->out, c->out_at);
-        c->out_at = 0;
-    }
-    if (len > c->out.max - waiting)
-        c->out.max = waiting + len; /* one piece alone may be larger */
-    if (!buf_add(&c->out, data, len))
-        http_call_break(c);
-    else if (c->suspended)
+    piece->next = NULL;
+    *c->lent_end = piece;
+    c->lent_end = &piece->next;
+    if (c->suspended)
         resume(c);
     return true;
+}
+
+void http_call_retract(struct http_call *c)
+{
+    c->lent = NULL;
+    c->lent_end = &c->lent;
+    c->used = NULL;
+    http_call_break(c);
+}
+
+void http_call_give_back(struct http_call *c)
+{
+    while (c->state == CALL_GONE && c->lent)
+        put_aside(c);
+    while (c->used) {
+        struct http_piece *piece = c->used;
+
+        c->used = piece->next;
+        piece->done(piece);
+    }
 }
 
 void http_call_end(struct http_call *c, bool complete)
@@ -422,10 +449,4 @@ void http_call_end(struct http_call *c, bool complete)
         http_call_break(c);
     else
         resume(c);
-}
-
-bool http_call_has_room(const struct http_call *c)
-{
-    return c->refused && c->conn && !c->ended && !c->broken &&
-           c->out.len - c->out_at <= STREAM_MAX / 2;
 }

@@ -31,13 +31,14 @@ void http_server_wake(struct http_server *s)
         timer_start(s->loop, &s->timer, 0, on_timer);
 }
 
-/* Tell of calls that are over, and free them. */
+/* Give back what was lent; tell of calls that are over, and free them. */
 static void tell_gone(struct http_server *s)
 {
     struct http_call *c, *next;
 
     for (c = s->calls; c; c = next) {
         next = c->next;
+        http_call_give_back(c);
         if (c->state != CALL_GONE)
             continue;
         if (c->told)
@@ -59,17 +60,6 @@ static void tell_ready(struct http_server *s)
     }
 }
 
-static void tell_drained(struct http_server *s)
-{
-    for (struct http_call *c = s->calls; c; c = c->next) {
-        if (!http_call_has_room(c))
-            continue;
-        c->refused = false;
-        if (c->drained)
-            c->drained(c->drained_ctx);
-    }
-}
-
 static void server_run(struct http_server *s)
 {
     MHD_UNSIGNED_LONG_LONG wait = 0;
@@ -79,7 +69,6 @@ static void server_run(struct http_server *s)
     MHD_run(s->daemon);
     tell_gone(s);
     tell_ready(s);
-    tell_drained(s);
     s->inside = false;
     if (s->run_again)
         timer_start(s->loop, &s->timer, 0, on_timer);

@@ -73,19 +73,29 @@ void http_call_answer(struct http_call *c, int status,
                       const struct http_header *headers, size_t header_count,
                       const void *body, size_t len);
 
-/*
- * Begin a streamed answer; length -1: unknown (chunked). Then
- * http_call_write() pieces and http_call_end(). drained() says that a refused
- * piece would be taken now.
- */
+/* Begin a streamed answer; length -1: unknown (chunked). Then
+ * http_call_lend() pieces and http_call_end(). */
 void http_call_stream(struct http_call *c, int status,
                       const struct http_header *headers, size_t header_count,
-                      int64_t length, void (*drained)(void *ctx), void *ctx);
-/* Copies; false: 1 MiB is waiting already, nothing was taken. Never false when
- * nothing waits, nor when the client is gone. */
-bool http_call_write(struct http_call *c, const void *data, size_t len);
-/* complete false: break the connection off, so that the client cannot take
- * the part for the whole. */
+                      int64_t length);
+/*
+ * Pieces are sent in the order of lending and given back by done(), later, when
+ * they were read; so who lends has the bound. False: the client is gone, the
+ * piece stays yours; of those lent before, done() comes ahead of on_gone().
+ */
+struct http_piece {
+    const void *data;
+    size_t len; /* not 0 */
+    void (*done)(struct http_piece *piece); /* on the server's loop */
+    /* private: */
+    struct http_piece *next;
+};
+bool http_call_lend(struct http_call *c, struct http_piece *piece);
+/* Take back what is lent, now and without done(), and break the connection
+ * off; http_call_end(c, false) follows. */
+void http_call_retract(struct http_call *c);
+/* No more pieces come; what is lent is sent. complete false: break the
+ * connection off, so that the client cannot take the part for the whole. */
 void http_call_end(struct http_call *c, bool complete);
 
 #endif

@@ -62,11 +62,9 @@ struct http_call {
 
     bool streaming, ended, broken;
     bool endless;   /* only http_call_end() is the end */
-    bool refused;   /* a piece was not taken */
-    struct buf out; /* written and not yet sent */
-    size_t out_at;
-    void (*drained)(void *ctx);
-    void *drained_ctx;
+    struct http_piece *lent, **lent_end; /* to be sent */
+    size_t lent_at;                      /* of the first */
+    struct http_piece *used;             /* to be given back */
 };
 
 struct http_server {
@@ -103,8 +101,8 @@ enum MHD_Result http_call_continue(void *ctx, struct MHD_Connection *conn,
 void http_call_finish(void *ctx, struct MHD_Connection *conn, void **call,
                       enum MHD_RequestTerminationCode why);
 
-/* A refused piece would be taken now, and nobody was told yet. */
-bool http_call_has_room(const struct http_call *c);
+/* Pieces that were sent, or will not be, go back to who lent them. */
+void http_call_give_back(struct http_call *c);
 void http_call_break(struct http_call *c);
 void http_call_destroy(struct http_call *c);
 

@@ -172,14 +172,24 @@ static void do_job_cancel(void *ctx, const char *job_id,
     owe_json(ctx, "job_cancel", done, done_ctx);
 }
 
-static void on_drained(void *ctx)
-{
-    ((struct api_rig *)ctx)->drained++;
-}
-
 static void on_gone(void *ctx)
 {
     ((struct api_rig *)ctx)->gone++;
+}
+
+bool api_rig_lend(struct api_stream *s, const void *data, size_t len)
+{
+    struct http_piece *piece = rig_piece(data, len);
+    bool lent = api_stream_lend(s, piece);
+
+    if (!lent)
+        piece->done(piece);
+    return lent;
+}
+
+static void on_piece_out(struct http_piece *piece)
+{
+    (void)piece;
 }
 
 static void give_stream(struct api_rig *r)
@@ -187,13 +197,14 @@ static void give_stream(struct api_rig *r)
     struct err ok = {0};
 
     api_stream_begin(r->stream, "0000000000000000", 4);
-    api_stream_write(r->stream, "data", 4);
+    r->piece = (struct http_piece){"data", 4, on_piece_out, NULL};
+    api_stream_lend(r->stream, &r->piece);
     api_stream_end(r->stream, &ok, EXIT_OK);
 }
 
 static void do_stream_open(void *ctx, const struct api_stream_spec *spec)
 {
-    const struct api_stream_events events = {on_drained, on_gone, ctx};
+    const struct api_stream_events events = {on_gone, ctx};
     struct api_rig *r = ctx;
 
     snprintf(r->params, sizeof(r->params), "%s", spec->job.params);

@@ -60,7 +60,8 @@ struct api_rig {
     char params[512];        /* of the last job or stream */
     int64_t asked_id;
     struct api_stream *stream;
-    unsigned drained, gone;
+    struct http_piece piece; /* of an answer that is given at once */
+    unsigned gone;
 
     /* The last answer. */
     struct rig_call call;
@@ -93,6 +94,9 @@ void api_rig_begin(struct api_rig *r, struct rig_call *call,
 const char *api_rig_text(struct api_rig *r, const char *path);
 int64_t api_rig_int(struct api_rig *r, const char *path);
 const struct json *api_rig_at(struct api_rig *r, const char *path);
+
+/* api_stream_lend() of a copy. */
+bool api_rig_lend(struct api_stream *s, const void *data, size_t len);
 
 /* Do something with the catalog while the lane is idle. */
 #define api_rig_catalog(r) ((r)->f.c)

@@ -178,3 +178,32 @@ void rig_get(struct rig *r, struct rig_call *c, const char *url)
     rig_start(r, c, &opts);
     rig_run(r);
 }
+
+struct copy {
+    struct http_piece piece;
+    uint8_t bytes[];
+};
+
+static unsigned copies;
+
+static void on_copy_back(struct http_piece *piece)
+{
+    copies--;
+    free(piece);
+}
+
+struct http_piece *rig_piece(const void *data, size_t len)
+{
+    struct copy *copy = malloc(sizeof(*copy) + len);
+
+    assert_non_null(copy);
+    memcpy(copy->bytes, data, len);
+    copy->piece = (struct http_piece){copy->bytes, len, on_copy_back, NULL};
+    copies++;
+    return &copy->piece;
+}
+
+unsigned rig_pieces(void)
+{
+    return copies;
+}

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "loop/timer.h"
 #include "net/http_client.h"
+#include "net/http_server.h"
 
 /* Stands in the query of every URL; must never be seen in an error. */
 #define RIG_SECRET "session_id=OpaqueRef:0123-SECRET"
@@ -58,6 +59,11 @@ void rig_fini(struct rig_call *c);
 
 /* "http://127.0.0.1:PORT/path?SECRET"; one of a few static buffers. */
 const char *rig_url(const char *scheme, unsigned port, const char *path);
+
+/* A copy of bytes, to be lent to a call; it is freed when it comes back. How
+ * many are out. */
+struct http_piece *rig_piece(const void *data, size_t len);
+unsigned rig_pieces(void);
 
 /* GET (or as said) and run to the end. */
 void rig_get(struct rig *r, struct rig_call *c, const char *url);

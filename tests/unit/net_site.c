@@ -21,29 +21,41 @@ void site_answer(struct http_call *c, int status, const char *text)
     http_call_answer(c, status, headers, 2, text, strlen(text));
 }
 
-static void pour(void *ctx)
+static void pour(struct site *s);
+
+static void on_piece_out(struct http_piece *piece)
 {
-    struct site *s = ctx;
-    uint8_t piece[100000];
+    struct site *s =
+        (struct site *)((char *)piece - offsetof(struct site, piece));
 
-    while (s->stream && s->written < s->stream_bytes) {
-        uint64_t left = s->stream_bytes - s->written;
-        size_t n = left < sizeof(piece) ? (size_t)left : sizeof(piece);
+    assert_true(s->lent);
+    s->lent = false;
+    pour(s);
+}
 
-        for (size_t i = 0; i < n; i++)
-            piece[i] = site_byte(s->written + i);
-        if (!http_call_write(s->stream, piece, n)) {
-            s->refused++;
-            return;
-        }
-        s->written += n;
-    }
-    if (s->stream) {
-        struct http_call *c = s->stream;
+/* One piece at a time, and the end behind the last. */
+static void pour(struct site *s)
+{
+    struct http_call *c = s->stream;
+    uint64_t left = s->stream_bytes - s->written;
 
+    if (!c)
+        return;
+    if (left == 0) {
         s->stream = NULL;
         http_call_end(c, !s->stream_fails);
+        return;
     }
+    s->piece.len = left < sizeof(s->bytes) ? (size_t)left : sizeof(s->bytes);
+    for (size_t i = 0; i < s->piece.len; i++)
+        s->bytes[i] = site_byte(s->written + i);
+    s->piece.data = s->bytes;
+    s->piece.done = on_piece_out;
+    s->lent = http_call_lend(c, &s->piece);
+    if (s->lent)
+        s->written += s->piece.len;
+    else
+        s->stream = NULL;
 }
 
 /* Tells back everything that it was asked. */
@@ -89,15 +101,15 @@ static void on_call(void *ctx, struct http_call *c)
         s->waiting = c;
     } else if (strcmp(path, "/stream") == 0) {
         s->stream = c;
-        http_call_stream(c, 200, NULL, 0, -1, pour, s);
+        http_call_stream(c, 200, NULL, 0, -1);
         pour(s);
     } else if (strcmp(path, "/sized") == 0) {
         s->stream = c;
-        http_call_stream(c, 200, NULL, 0, (int64_t)s->stream_bytes, pour, s);
+        http_call_stream(c, 200, NULL, 0, (int64_t)s->stream_bytes);
         pour(s);
     } else if (strcmp(path, "/short") == 0) {
-        http_call_stream(c, 200, NULL, 0, 100, NULL, NULL);
-        assert_true(http_call_write(c, "abc", 3));
+        http_call_stream(c, 200, NULL, 0, 100);
+        assert_true(http_call_lend(c, rig_piece("abc", 3)));
         http_call_end(c, true);
     } else {
         answer_echo(c);
@@ -109,6 +121,7 @@ static void on_gone(void *ctx, struct http_call *c, bool complete)
     struct site *s = ctx;
 
     assert_ptr_equal(http_call_user(c), s);
+    assert_false(s->lent && s->stream == c); /* it came back before */
     s->gone++;
     s->complete += complete;
     if (s->stream == c)

@@ -21,7 +21,10 @@ struct site {
     struct timer later;
     struct rig_call call;
     struct http_call *stream; /* of /stream and /sized */
-    uint64_t stream_bytes, written, refused;
+    uint64_t stream_bytes, written;
+    struct http_piece piece; /* lent to `stream` */
+    uint8_t bytes[100000];
+    bool lent;
     bool stream_fails; /* ends as a failure */
     bool stop_after_gone;
 };

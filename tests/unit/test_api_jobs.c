@@ -357,9 +357,9 @@ static void a_restored_disk_is_the_answers_body(void **state)
 
     stream_begin(w);
     api_stream_begin(r->stream, "01job", 8);
-    assert_true(api_stream_write(r->stream, "abcd", 4));
+    assert_true(api_rig_lend(r->stream, "abcd", 4));
     rig_run_ms(&r->net, 20);
-    assert_true(api_stream_write(r->stream, "efgh", 4));
+    assert_true(api_rig_lend(r->stream, "efgh", 4));
     api_stream_end(r->stream, &ok, EXIT_OK);
     rig_run(&r->net);
     assert_int_equal(r->call.err.code, ERR_OK);
@@ -383,7 +383,7 @@ static void a_stream_that_fails_is_never_taken_for_whole(void **state)
         r->stream = NULL;
         stream_begin(w);
         api_stream_begin(r->stream, "01job", known ? 8 : -1);
-        assert_true(api_stream_write(r->stream, "abcd", 4));
+        assert_true(api_rig_lend(r->stream, "abcd", 4));
         rig_run_ms(&r->net, 20);
         err_set(&e, ERR_INTEGRITY, 0, "pack 12: wrong tag");
         api_stream_end(r->stream, &e, EXIT_DAMAGE);
@@ -407,31 +407,52 @@ static void a_stream_that_never_began_is_a_problem(void **state)
     assert_string_equal(api_rig_text(r, "detail"), "no key opens the vault");
 }
 
-static void a_slow_client_stops_the_engine_until_it_drains(void **state)
+static void what_is_lent_comes_back_when_the_client_has_read_it(void **state)
 {
+    enum { PIECES = 64 };
     static uint8_t piece[65536];
     struct api_rig_world *w = *state;
     struct api_rig *r = &w->rig;
     struct err ok = {0};
-    size_t taken = 0;
 
     stream_begin(w);
     api_stream_begin(r->stream, "01job", -1);
-    while (taken < 64 * sizeof(piece) &&
-           api_stream_write(r->stream, piece, sizeof(piece)))
-        taken += sizeof(piece);
-    assert_true(taken < 64 * sizeof(piece)); /* it was refused at some time */
-    assert_int_equal(r->drained, 0);
-    /* The rig's buffer takes 1 MiB: the client is read by the test. */
+    for (int i = 0; i < PIECES; i++)
+        assert_true(api_rig_lend(r->stream, piece, sizeof(piece)));
+    assert_int_equal(rig_pieces(), PIECES); /* never from inside */
+    /* The client is read by the test. */
     r->call.body.max = 1 << 24;
-    for (int i = 0; i < 1000 && r->drained == 0; i++)
+    for (int i = 0; i < 1000 && rig_pieces() > 0; i++)
         rig_run_ms(&r->net, 5);
-    assert_int_equal(r->drained, 1);
-    assert_true(api_stream_write(r->stream, piece, sizeof(piece)));
-    api_stream_end(r->stream, &ok, EXIT_OK);
+    assert_int_equal(rig_pieces(), 0);
+    assert_true(api_rig_lend(r->stream, piece, sizeof(piece)));
+    api_stream_end(r->stream, &ok, EXIT_OK); /* what is lent is sent */
     rig_run(&r->net);
     assert_int_equal(r->call.err.code, ERR_OK);
-    assert_int_equal(r->call.body.len, taken + sizeof(piece));
+    assert_int_equal(r->call.body.len, (PIECES + 1) * sizeof(piece));
+    assert_int_equal(rig_pieces(), 0);
+}
+
+/* The client does not read; what was lent is the engine's again at once. */
+static void what_is_retracted_is_not_read_any_more(void **state)
+{
+    static uint8_t bytes[8 << 20];
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct http_piece piece = {bytes, sizeof(bytes), NULL, NULL};
+    struct err e;
+
+    stream_begin(w);
+    r->call.body.max = 1 << 24;
+    api_stream_begin(r->stream, "01job", sizeof(bytes));
+    assert_true(api_stream_lend(r->stream, &piece));
+    api_stream_retract(r->stream);
+    piece.data = NULL;
+    err_set(&e, ERR_CANCELLED, 0, "cancelled");
+    api_stream_end(r->stream, &e, EXIT_INTERRUPTED);
+    rig_run(&r->net);
+    assert_int_not_equal(r->call.err.code, ERR_OK);
+    assert_true(r->call.body.len < sizeof(bytes));
 }
 
 static void a_client_that_leaves_is_told_to_the_engine_once(void **state)
@@ -447,12 +468,12 @@ static void a_client_that_leaves_is_told_to_the_engine_once(void **state)
     rig_run(&r->net);
     /* A server that has nothing to send looks at its client when it has. */
     for (int i = 0; i < 1000 && r->gone == 0; i++) {
-        assert_true(api_stream_write(r->stream, "abcd", 4));
+        assert_true(api_rig_lend(r->stream, "abcd", 4));
         rig_run_ms(&r->net, 5);
     }
     assert_int_equal(r->gone, 1);
-    /* What comes after is taken and dropped. */
-    assert_true(api_stream_write(r->stream, "abcd", 4));
+    assert_int_equal(rig_pieces(), 0);
+    assert_false(api_rig_lend(r->stream, "abcd", 4));
     err_set(&e, ERR_CANCELLED, 0, "the client went away");
     api_stream_end(r->stream, &e, EXIT_INTERRUPTED);
     rig_run_ms(&r->net, 20);
@@ -682,7 +703,8 @@ int main(void)
         ROW(a_restored_disk_is_the_answers_body),
         ROW(a_stream_that_fails_is_never_taken_for_whole),
         ROW(a_stream_that_never_began_is_a_problem),
-        ROW(a_slow_client_stops_the_engine_until_it_drains),
+        ROW(what_is_lent_comes_back_when_the_client_has_read_it),
+        ROW(what_is_retracted_is_not_read_any_more),
         ROW(a_client_that_leaves_is_told_to_the_engine_once),
         ROW(a_long_poll_answers_when_the_job_changes),
         ROW(a_change_that_nobody_told_is_seen_within_two_seconds),

@@ -526,9 +526,9 @@ static void feed(struct program *p)
     if (!r->stream)
         return;
     api_stream_begin(r->stream, "0000000000000000", end ? -1 : 8);
-    assert_true(api_stream_write(r->stream, "abcd", 4));
+    assert_true(api_rig_lend(r->stream, "abcd", 4));
     if (!end)
-        assert_true(api_stream_write(r->stream, "efgh", 4));
+        assert_true(api_rig_lend(r->stream, "efgh", 4));
     api_stream_end(r->stream, end ? end : &ok, EXIT_DAMAGE);
     r->stream = NULL;
 }

@@ -57,6 +57,7 @@ struct scene {
     struct http_server *server;
     struct http_trust *trust;
     char path[60];
+    struct http_piece piece;
     unsigned started, done, calls, gone;
     enum err_code worst;
 };
@@ -82,6 +83,11 @@ static bool on_body(void *ctx, const uint8_t *data, size_t len)
     return true;
 }
 
+static void on_piece_out(struct http_piece *piece)
+{
+    (void)piece;
+}
+
 static void on_call(void *ctx, struct http_call *c)
 {
     const struct http_header header = {"X-A", "b"};
@@ -89,8 +95,9 @@ static void on_call(void *ctx, struct http_call *c)
 
     s->calls++;
     if (strcmp(http_call_path(c), "/stream") == 0) {
-        http_call_stream(c, 200, &header, 1, -1, NULL, NULL);
-        http_call_write(c, "abc", 3);
+        s->piece = (struct http_piece){"abc", 3, on_piece_out, NULL};
+        http_call_stream(c, 200, &header, 1, -1);
+        http_call_lend(c, &s->piece);
         http_call_end(c, true);
     } else {
         http_call_answer(c, 200, &header, 1, "abc", 3);
