@@ -126,7 +126,7 @@ static enum err_code make_parts(struct whole *w, struct err *err)
         make_lanes(e, err) != ERR_OK)
         return err->code;
     e->started_ms = clock_mono_ms(loop_clock(e->control));
-    e->budget = budget_new(c->memory);
+    e->budget = budget_new(c->memory, SESSION_FLOOR_BYTES);
     e->tools = session_tools_new(e->suite, e->workers);
     e->gates = gates_new(e->control);
     e->data = calloc(n, sizeof(*e->data));

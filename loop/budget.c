@@ -23,14 +23,14 @@ struct budget_account {
 };
 
 struct budget {
-    uint64_t total;
+    uint64_t total, keep;
     uv_mutex_t lock; /* guards what follows */
     uint64_t used, peak, stamp;
     struct budget_account *bucket[BUCKETS];
     struct budget_account *first; /* of those that wait */
 };
 
-struct budget *budget_new(uint64_t bytes)
+struct budget *budget_new(uint64_t bytes, uint64_t keep)
 {
     struct budget *b = calloc(1, sizeof(*b));
 
@@ -41,6 +41,7 @@ struct budget *budget_new(uint64_t bytes)
         return NULL;
     }
     b->total = bytes;
+    b->keep = keep;
     return b;
 }
 
@@ -201,6 +202,13 @@ static bool is_before(const struct budget_account *a,
                                   : a->since < other->since;
 }
 
+static bool fits(const struct budget *b, const struct budget_account *a)
+{
+    uint64_t left = b->total - b->used, bytes = a->first->bytes;
+
+    return bytes <= left && (a->held == 0 || left - bytes >= b->keep);
+}
+
 /* Who is next among those that were not served since `stamp`. */
 static struct budget_account *find_next(struct budget *b,
                                         const struct budget_account *but,
@@ -209,8 +217,7 @@ static struct budget_account *find_next(struct budget *b,
     struct budget_account *best = NULL;
 
     for (struct budget_account *a = b->first; a; a = a->waiting)
-        if (a != but && a->since <= stamp &&
-            a->first->bytes <= b->total - b->used &&
+        if (a != but && a->since <= stamp && fits(b, a) &&
             (!best || is_before(a, best)))
             best = a;
     return best;
@@ -236,7 +243,7 @@ static void serve(struct budget *b)
         for (struct budget_account *a = head->waiting; a; a = a->waiting)
             if (is_before(a, head))
                 head = a;
-        if (head->first->bytes <= b->total - b->used) {
+        if (fits(b, head)) {
             grant(b, head);
             continue;
         }

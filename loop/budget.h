@@ -7,7 +7,8 @@
  * keeps what it has and gets no more while others wait; of those that hold
  * alike to the one that was served or came longest ago, and within a tenant in
  * order. What fits may pass the one whose turn it is, when that one does not
- * fit: each other tenant once, no more, so that large needs do not starve.
+ * fit: each other tenant once, no more, so that large needs do not starve. The
+ * last bytes are kept for a tenant that holds nothing: nobody gets all.
  * Any thread; grants arrive on the asker's loop.
  */
 #ifndef CAIRN_LOOP_BUDGET_H
@@ -36,7 +37,8 @@ struct budget_need {
     bool passed;
 };
 
-struct budget *budget_new(uint64_t bytes); /* NULL: out of memory */
+/* keep: what nobody gets who holds something already. NULL: out of memory. */
+struct budget *budget_new(uint64_t bytes, uint64_t keep);
 void budget_free(struct budget *b);        /* all given back, nobody waits */
 uint64_t budget_total(const struct budget *b);
 uint64_t budget_used(struct budget *b);

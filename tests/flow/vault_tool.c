@@ -123,7 +123,7 @@ static void set_up(struct tool *t, char **argv)
     t->tools = session_tools_new(t->suite, 4);
     t->chunks = slab_room_new(SESSION_CHUNK_SLAB, 16);
     t->parts = slab_room_new(SESSION_PART_SLAB, 3);
-    t->budget = budget_new(SESSION_CEILING_BYTES);
+    t->budget = budget_new(SESSION_CEILING_BYTES, 0);
     if (!t->tools || !t->chunks || !t->parts || !t->budget)
         abort();
 }

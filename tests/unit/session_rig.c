@@ -164,7 +164,7 @@ void rig_init(struct rig *r)
     r->tools = session_tools_new(r->suite, 4);
     r->chunks = slab_room_new(SESSION_CHUNK_SLAB, 16);
     r->parts = slab_room_new(SESSION_PART_SLAB, 3);
-    r->budget = budget_new(256 * MIB);
+    r->budget = budget_new(256 * MIB, 0);
     assert_true(r->bucket && r->store && r->tools && r->chunks && r->parts &&
                 r->budget);
     open_index(r);

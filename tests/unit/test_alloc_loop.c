@@ -36,7 +36,7 @@ static void nothing_is_half_made(void **state)
         struct err err = {0};
         struct budget_need need = {.tenant = 7, .bytes = 60};
         bool asked;
-        struct budget *budget = budget_new(100);
+        struct budget *budget = budget_new(100, 0);
         struct slab_room *room = slab_room_new(5000, 1);
         struct slab *slab = room ? slab_take(room) : NULL;
 

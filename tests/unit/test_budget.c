@@ -26,7 +26,7 @@ static int set_up(void **state)
 {
     (void)state;
     story[0] = 0;
-    budget = budget_new(100);
+    budget = budget_new(100, 0);
     return budget && loop_new("b", NULL, &loop, NULL) == ERR_OK ? 0 : -1;
 }
 
@@ -177,6 +177,32 @@ static void a_tenant_that_keeps_its_share_gets_no_more_of_others(void **state)
     heard();
     for (int i = 0; i < 3; i++)
         give(1, 20);
+}
+
+/* Tenant 1 alone asks first; tenant 2 comes when it has had all it gets. */
+static void the_last_bytes_are_kept_for_who_holds_nothing(void **state)
+{
+    struct asker a[6] = {0}, b[2] = {0}, c = {0};
+
+    (void)state;
+    budget_free(budget);
+    budget = budget_new(100, 20);
+    for (int i = 0; i < 6; i++)
+        ask(&a[i], 'A', 1, 20);
+    assert_string_equal(heard(), "AAAA");
+    ask(&b[0], 'b', 2, 20);
+    ask(&b[1], 'B', 2, 20);
+    assert_string_equal(heard(), "AAAAb");
+    give(2, 20);
+    assert_string_equal(heard(), "AAAAbB");
+    give(2, 20);
+    assert_string_equal(heard(), "AAAAbB"); /* kept for the next */
+    give(1, 80);
+    assert_string_equal(heard(), "AAAAbBAA");
+    give(1, 40);
+    ask(&c, 'C', 3, 100); /* who holds nothing may have all */
+    assert_string_equal(heard(), "AAAAbBAAC");
+    give(3, 100);
 }
 
 static void what_a_tenant_took_at_once_counts_too(void **state)
@@ -412,6 +438,7 @@ int main(void)
         BUDGET_TEST(nobody_takes_what_another_waits_for),
         BUDGET_TEST(tenants_are_served_in_turn),
         BUDGET_TEST(a_tenant_that_keeps_its_share_gets_no_more_of_others),
+        BUDGET_TEST(the_last_bytes_are_kept_for_who_holds_nothing),
         BUDGET_TEST(what_a_tenant_took_at_once_counts_too),
         BUDGET_TEST(what_is_taken_at_once_leaves_what_it_is_told_to),
         BUDGET_TEST(small_needs_pass_a_large_one_for_one_turn_only),

@@ -24,7 +24,7 @@ static unsigned waiting; /* calls that are not done */
 static int set_up(void **state)
 {
     (void)state;
-    budget = budget_new(100);
+    budget = budget_new(100, 0);
     waiting = 0;
     return budget && loop_new("h", NULL, &loop, NULL) == ERR_OK &&
                    lane_new("slow", 1, 2, &lane, NULL) == ERR_OK

@@ -136,7 +136,7 @@ static void memory_stays_under_the_ceiling(void **state)
     rig_fill_noise(data, len, 6);
     b.piece = 262144;
     budget_free(rig.budget);
-    rig.budget = budget_new(SESSION_CEILING_BYTES);
+    rig.budget = budget_new(SESSION_CEILING_BYTES, 0);
     rig_backup(&rig, &b);
     rig_compare(&rig, &b);
     assert_true(b.result.figures.slab_peak <= SESSION_CEILING_BYTES);
