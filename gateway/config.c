@@ -56,6 +56,13 @@ static const struct setting rows[] = {
         "jobs that run; more wait"),
     ROW("jobs_per_pool", SETTING_NUMBER, jobs_per_pool, 1, 1024, "64",
         "jobs that run on one pool"),
+    ROW("jobs_per_tenant", SETTING_NUMBER, jobs_per_tenant, 1, 4096, "64",
+        "jobs that run of one tenant"),
+    ROW("jobs_per_store", SETTING_NUMBER, jobs_per_store, 1, 4096, "64",
+        "jobs that run on one object store (an endpoint, or a folder), of all "
+        "tenants that have vaults there"),
+    ROW("exports_per_host", SETTING_NUMBER, exports_per_host, 1, 1024, "64",
+        "backups that one host of a pool is asked to export at a time"),
     ROW("snapshots_per_sr", SETTING_NUMBER, snapshots_per_sr, 1, 64, "8",
         "snapshots of ours on one SR at a time"),
     ROW("store_request", SETTING_DURATION, store_request_ms, 1000, HOURS,

@@ -32,6 +32,9 @@ struct config {
     uint64_t data_loops; /* 0: as many as cores */
     uint64_t jobs_at_once;     /* default 256 */
     uint64_t jobs_per_pool;    /* default 64 */
+    uint64_t jobs_per_tenant;  /* default 64 */
+    uint64_t jobs_per_store;   /* of one endpoint or folder; default 64 */
+    uint64_t exports_per_host; /* default 64 */
     uint64_t snapshots_per_sr; /* of ours alive at once; default 8 */
     uint64_t store_request_ms; /* default 60 s */
     uint64_t store_retry_ms;   /* default 15 min */

@@ -19,6 +19,12 @@ struct gate {
     struct gate *next;
 };
 
+struct gates_tenant {
+    uint64_t tenant;
+    unsigned in; /* needs of it that entered */
+    struct gates_tenant *next;
+};
+
 /* A need may be freed by its owner as soon as it has left, so the mail that
  * opens it is memory of ours. */
 struct opening {
@@ -31,6 +37,7 @@ struct opening {
 struct gates {
     struct loop *loop;
     struct gate *gates;
+    struct gates_tenant *tenants;
     struct gates_need *first, **last; /* who waits */
     struct opening *openings;
 };
@@ -55,6 +62,12 @@ void gates_free(struct gates *g)
 
         g->gates = gate->next;
         free(gate);
+    }
+    while (g->tenants) {
+        struct gates_tenant *of = g->tenants;
+
+        g->tenants = of->next;
+        free(of);
     }
     free(g);
 }
@@ -97,6 +110,24 @@ static struct gate *gate_get(struct gates *g, const char *name)
     return gate;
 }
 
+/* Stays like a gate. */
+static struct gates_tenant *tenant_get(struct gates *g, uint64_t tenant)
+{
+    struct gates_tenant *of = g->tenants;
+
+    while (of && of->tenant != tenant)
+        of = of->next;
+    if (of)
+        return of;
+    of = calloc(1, sizeof(*of));
+    if (!of)
+        return NULL;
+    of->tenant = tenant;
+    of->next = g->tenants;
+    g->tenants = of;
+    return of;
+}
+
 static bool has_room(struct gates *g, const struct gates_need *need)
 {
     for (unsigned i = 0; i < need->count; i++)
@@ -105,14 +136,29 @@ static bool has_room(struct gates *g, const struct gates_need *need)
     return true;
 }
 
-/* Whether somebody before `need` waits for one of the same gates. */
+static bool share_a_gate(const struct gates_need *a, const struct gates_need *b)
+{
+    for (unsigned i = 0; i < a->count; i++)
+        for (unsigned k = 0; k < b->count; k++)
+            if (strcmp(a->names[i], b->names[k]) == 0)
+                return true;
+    return false;
+}
+
+/* Whether somebody who goes before `need` waits for one of the same gates. */
 static bool is_behind(struct gates *g, const struct gates_need *need)
 {
-    for (const struct gates_need *n = g->first; n && n != need; n = n->next)
-        for (unsigned i = 0; i < n->count; i++)
-            for (unsigned k = 0; k < need->count; k++)
-                if (strcmp(n->names[i], need->names[k]) == 0)
-                    return true;
+    bool earlier = true;
+
+    for (const struct gates_need *n = g->first; n; n = n->next) {
+        if (n == need) {
+            earlier = false;
+            continue;
+        }
+        if ((earlier ? n->of->in <= need->of->in : n->of->in < need->of->in) &&
+            share_a_gate(n, need))
+            return true;
+    }
     return false;
 }
 
@@ -140,6 +186,7 @@ static bool enter(struct gates *g, struct gates_need *need)
         return false;
     for (unsigned i = 0; i < need->count; i++)
         gate_find(g, need->names[i])->in++;
+    need->of->in++;
     need->state = NEED_OPENING;
     o->need = need;
     o->gates = g;
@@ -169,10 +216,10 @@ static void let_in(struct gates *g)
     while (need) {
         struct gates_need *next = need->next;
 
-        if (!is_behind(g, need) && has_room(g, need)) {
-            /* Without memory for the mail it waits for the next who leaves. */
-            if (enter(g, need))
-                unlink_waiting(g, need);
+        /* Without memory for the mail it waits for the next who leaves. */
+        if (!is_behind(g, need) && has_room(g, need) && enter(g, need)) {
+            unlink_waiting(g, need);
+            next = g->first; /* who is before whom is another matter now */
         }
         need = next;
     }
@@ -183,6 +230,9 @@ bool gates_enter(struct gates *g, struct gates_need *need)
     for (unsigned i = 0; i < need->count; i++)
         if (!gate_get(g, need->names[i]))
             return false;
+    need->of = tenant_get(g, need->tenant);
+    if (!need->of)
+        return false;
     need->gates = g;
     need->next = NULL;
     if (!is_behind(g, need) && has_room(g, need))
@@ -210,6 +260,7 @@ void gates_leave(struct gates_need *need)
             o->need = NULL;
     for (unsigned i = 0; i < need->count; i++)
         gate_find(g, need->names[i])->in--;
+    need->of->in--;
     need->state = NEED_LEFT;
     let_in(g);
 }

@@ -5,13 +5,14 @@
  *
  * A gate is named by text and made by its first use. Who needs several gates
  * gets all at once or waits holding none, so nobody waits for each other for
- * ever. First come, first served among those who need a common gate. Control
- * loop only.
+ * ever. Among those who need a common gate the tenant is next of whom fewer are
+ * in, here or at any gate; then first come, first served. Control loop only.
  */
 #ifndef CAIRN_GATEWAY_GATES_H
 #define CAIRN_GATEWAY_GATES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "loop/loop.h"
@@ -20,15 +21,18 @@
 #define GATES_MAX 64 /* in one need */
 
 struct gates;
+struct gates_tenant;
 
 /* Embedded in its owner's struct. */
 struct gates_need {
+    uint64_t tenant; /* any number that tells tenants apart */
     char names[GATES_MAX][GATES_NAME];
     unsigned limits[GATES_MAX]; /* how many may be in that gate */
     unsigned count;
     void (*open)(struct gates_need *need); /* all are ours; once, later */
     /* private: */
     struct gates *gates;
+    struct gates_tenant *of;
     struct gates_need *next;
     int state;
 };

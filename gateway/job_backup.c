@@ -334,12 +334,44 @@ static void on_may_live(struct gates_need *gates)
     }
 }
 
+static bool sees(const struct xenapi_sr *sr, const struct xenapi_host *host)
+{
+    for (size_t i = 0; i < sr->host_count; i++)
+        if (strcmp(sr->hosts[i], host->ref) == 0)
+            return true;
+    return false;
+}
+
+/* The host that will send the export: the coordinator, if it sees all SRs, else
+ * one to which it sends us, which does. NULL: none is known. */
+static const struct xenapi_host *exporter(const struct xenapi_inventory *inv)
+{
+    const struct xenapi_vm *vm = job_backup_vm(inv);
+    const struct xenapi_host *best = NULL;
+
+    for (size_t h = 0; h < inv->host_count; h++) {
+        const struct xenapi_host *host = &inv->hosts[h];
+        bool all = true;
+
+        for (size_t i = 0; i < vm->disk_count; i++)
+            all = all && (!vm->disks[i].sr || sees(vm->disks[i].sr, host));
+        if (all && (!best || host->coordinator))
+            best = host;
+    }
+    return best;
+}
+
 static void wait_for_room(struct backup *b)
 {
     const struct xenapi_vm *vm = job_backup_vm(b->live);
+    const struct xenapi_host *host = exporter(b->live);
     const struct config *c = b->job->engine->config;
     char name[GATES_NAME];
 
+    b->alive.tenant = b->snapping.tenant = (uint64_t)b->job->tenant_id;
+    snprintf(name, sizeof(name), "host %.64s", host ? host->uuid : "");
+    if (host)
+        gates_need_add(&b->alive, name, (unsigned)c->exports_per_host);
     for (size_t i = 0; i < vm->disk_count; i++) {
         if (!vm->disks[i].sr)
             continue;

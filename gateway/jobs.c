@@ -11,8 +11,8 @@
 #include "gateway/jobs_entry.h"
 #include "gateway/reconcile.h"
 #include "tenants/catalog_journal.h"
+#include "tenants/catalog_vault.h"
 
-#define TURNS_MAX 4096  /* tenants whose last turn is remembered */
 
 static const struct job_kind *const kinds[] = {
     &job_kind_backup,
@@ -42,6 +42,7 @@ static void entry_free(struct jobs_entry *e)
     json_free(e->job.params);
     json_free(e->warnings);
     free(e->result);
+    free(e->store);
     free(e);
 }
 
@@ -90,8 +91,37 @@ struct jobs_entry *jobs_entry_new(struct jobs *jobs,
     return NULL;
 }
 
+void jobs_entry_find_store(struct jobs_entry *e, struct catalog *c)
+{
+    struct catalog_vault v = {0};
+    struct err ignored;
+
+    if (!e->job.vault_id ||
+        catalog_vault_get_id(c, e->job.vault_id, &v, &ignored) != ERR_OK)
+        return;
+    if (strncmp(v.url, "file://", 7) == 0)
+        e->store = strdup(v.url);
+    else if (asprintf(&e->store, "s3 %s %s", v.endpoint, v.region) < 0)
+        e->store = NULL;
+    catalog_vault_fini(&v);
+}
+
+static void entry_count(struct jobs *jobs, struct jobs_entry *e)
+{
+    char name[40];
+
+    snprintf(name, sizeof(name), "tenant %lld", (long long)e->job.tenant_id);
+    e->counts.tenant = jobs_count_get(jobs->counts, name);
+    snprintf(name, sizeof(name), "pool %lld", (long long)e->job.pool_id);
+    if (e->job.pool_id)
+        e->counts.pool = jobs_count_get(jobs->counts, name);
+    if (e->store)
+        e->counts.store = jobs_count_get(jobs->counts, e->store);
+}
+
 void jobs_entry_link(struct jobs *jobs, struct jobs_entry *e)
 {
+    entry_count(jobs, e);
     e->state = ENTRY_QUEUED;
     e->next = NULL;
     e->link = jobs->last;
@@ -127,60 +157,25 @@ bool jobs_is_live(struct jobs *jobs, const char *id)
 
 /* --- who is next --------------------------------------------------------- */
 
-static uint64_t *turn_of(struct jobs *jobs, int64_t tenant_id)
-{
-    struct turn *turns;
-
-    for (size_t i = 0; i < jobs->turn_count; i++)
-        if (jobs->turns[i].tenant_id == tenant_id)
-            return &jobs->turns[i].at;
-    if (jobs->turn_count == TURNS_MAX)
-        jobs->turn_count = 0; /* forget all: fairness begins anew */
-    turns = realloc(jobs->turns, (jobs->turn_count + 1) * sizeof(*turns));
-    if (!turns)
-        return NULL;
-    jobs->turns = turns;
-    turns[jobs->turn_count] = (struct turn){.tenant_id = tenant_id};
-    return &turns[jobs->turn_count++].at;
-}
-
-static unsigned running_in_pool(const struct jobs *jobs, int64_t pool_id)
-{
-    unsigned n = 0;
-
-    for (const struct jobs_entry *e = jobs->first; e; e = e->next)
-        n += e->state != ENTRY_QUEUED && e->job.pool_id == pool_id;
-    return n;
-}
-
-static bool may_start(const struct jobs *jobs, const struct jobs_entry *e)
-{
-    const struct config *c = jobs->engine->config;
-
-    if (e->state != ENTRY_QUEUED ||
-        !reconcile_lets(jobs->engine->reconcile, e->job.pool_id,
-                        e->job.vault_id))
-        return false;
-    return !e->job.pool_id ||
-           running_in_pool(jobs, e->job.pool_id) < c->jobs_per_pool;
-}
-
 static struct jobs_entry *next_entry(struct jobs *jobs)
 {
+    const struct config *c = jobs->engine->config;
+    const struct jobs_count_limits limits = {
+        .tenant = c->jobs_per_tenant,
+        .pool = c->jobs_per_pool,
+        .store = c->jobs_per_store,
+    };
     struct jobs_entry *best = NULL;
-    uint64_t best_at = 0;
 
-    if (jobs->running >= jobs->engine->config->jobs_at_once)
+    if (jobs->running >= c->jobs_at_once)
         return NULL;
-    for (struct jobs_entry *e = jobs->first; e; e = e->next) {
-        uint64_t *at = may_start(jobs, e) ? turn_of(jobs, e->job.tenant_id)
-                                          : NULL;
-
-        if (at && (!best || *at < best_at)) {
+    for (struct jobs_entry *e = jobs->first; e; e = e->next)
+        if (e->state == ENTRY_QUEUED &&
+            jobs_count_has_room(&e->counts, &limits) &&
+            (!best || jobs_count_is_before(&e->counts, &best->counts)) &&
+            reconcile_lets(jobs->engine->reconcile, e->job.pool_id,
+                           e->job.vault_id))
             best = e;
-            best_at = *at;
-        }
-    }
     return best;
 }
 
@@ -230,10 +225,8 @@ static enum err_code run_start(struct catalog_call *call, struct catalog *c,
 
 static void start(struct jobs *jobs, struct jobs_entry *e)
 {
-    uint64_t *at = turn_of(jobs, e->job.tenant_id);
-
-    if (at)
-        *at = ++jobs->clock;
+    jobs_count_start(jobs->counts, &e->counts);
+    e->counted = true;
     jobs->queued--;
     jobs->running++;
     e->state = ENTRY_STARTING;
@@ -335,6 +328,8 @@ static void on_finished(struct catalog_call *call, const struct err *err)
                   log_err(err), LOG_END);
     api_job_changed(jobs->engine->api, e->job.id);
     jobs->running--;
+    if (e->counted)
+        jobs_count_end(&e->counts);
     entry_unlink(jobs, e);
     if (e->left)
         reconcile_look(jobs->engine->reconcile, e->job.pool_id,
@@ -388,8 +383,12 @@ enum err_code jobs_new(struct engine *e, struct jobs **out, struct err *err)
 {
     struct jobs *jobs = calloc(1, sizeof(*jobs));
 
-    if (!jobs)
+    if (jobs)
+        jobs->counts = jobs_count_new();
+    if (!jobs || !jobs->counts) {
+        free(jobs);
         return err_set(err, ERR_NOMEM, 0, "jobs");
+    }
     jobs->engine = e;
     jobs->last = &jobs->first;
     *out = jobs;
@@ -435,6 +434,8 @@ static enum err_code run_resume(struct catalog_call *call, struct catalog *c,
             return err->code;
         memcpy(cursor, page.next, sizeof(cursor));
     } while (*cursor && r->err.code == ERR_OK);
+    for (struct jobs_entry *e = r->first; e; e = e->next)
+        jobs_entry_find_store(e, c);
     if (r->err.code != ERR_OK)
         *err = r->err;
     return err->code;
@@ -509,6 +510,6 @@ void jobs_free(struct jobs *jobs)
         entry_unlink(jobs, e);
         entry_free(e);
     }
-    free(jobs->turns);
+    jobs_count_free(jobs->counts);
     free(jobs);
 }

@@ -43,6 +43,8 @@ static enum err_code run_add(struct catalog_call *call, struct catalog *c,
         catalog_job_get(c, 0, a->id, &row, err) != ERR_OK)
         return err->code;
     a->entry = jobs_entry_new(a->jobs, &row, err);
+    if (a->entry)
+        jobs_entry_find_store(a->entry, c);
     catalog_job_fini(&row);
     return err->code;
 }

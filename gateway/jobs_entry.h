@@ -8,6 +8,7 @@
 
 #include "gateway/job.h"
 #include "gateway/jobs.h"
+#include "gateway/jobs_count.h"
 #include "loop/timer.h"
 
 enum entry_state {
@@ -21,6 +22,9 @@ struct jobs_entry {
     struct job job;
     struct jobs *jobs;
     struct jobs_entry *next, **link;
+    struct jobs_count_of counts;
+    bool counted; /* among those that run */
+    char *store;  /* the name of what counts.store counts; NULL: not known */
     enum entry_state state;
     bool cancel;         /* asked for */
     bool cancel_told;    /* kind->cancel() was called */
@@ -38,19 +42,11 @@ struct jobs_entry {
     char *result;
 };
 
-/* When a tenant had its last turn; who never had one is first. */
-struct turn {
-    int64_t tenant_id;
-    uint64_t at;
-};
-
 struct jobs {
     struct engine *engine;
     struct jobs_entry *first, **last; /* in order of arrival */
     unsigned queued, running;
-    struct turn *turns;
-    size_t turn_count;
-    uint64_t clock; /* of turns */
+    struct jobs_count *counts;
     bool resumed, stopping;
     struct mail kick; /* look for the next job, in a later turn */
     bool kicked;
@@ -62,6 +58,9 @@ struct jobs {
 struct jobs_entry *jobs_entry_new(struct jobs *jobs,
                                   const struct catalog_job *row,
                                   struct err *err);
+/* The store that it works on: an endpoint, or a folder. Catalog's thread, before
+ * it is linked; what cannot be found out is not counted. */
+void jobs_entry_find_store(struct jobs_entry *entry, struct catalog *c);
 /* Its place in the queue. */
 void jobs_entry_link(struct jobs *jobs, struct jobs_entry *entry);
 struct jobs_entry *jobs_entry_find(struct jobs *jobs, const char *id);

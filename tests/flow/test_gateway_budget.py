@@ -76,7 +76,8 @@ class World:
         return self
 
     def __exit__(self, *_):
-        self.bad.process.send_signal(signal.SIGCONT)
+        for sink in (self.bad, self.good):
+            sink.process.send_signal(signal.SIGCONT)
         while self.open:
             self.open.pop().__exit__(None, None, None)
 
@@ -199,6 +200,43 @@ def many_jobs_wait_for_a_stalled_store():
                      has_sanitizers() or peak <= MEMORY + BESIDE, peak)
 
 
+def limits_hold():
+    """Both stores stall, so what was let in stays in and can be counted."""
+    with World(4, stuck=4, size=4 * MIB, jobs_per_tenant="3",
+               jobs_per_store="2", exports_per_host="3", snapshots_per_sr="8",
+               store_retry="20 min", store_request="10 min") as w:
+        gw, sinks = w.gw, (w.bad, w.good)
+        for sink in sinks:
+            sink.process.send_signal(signal.SIGSTOP)
+        gw.ok("backup", "--no-wait", *w.stuck, *w.others)
+
+        def running():
+            return sorted((j["tenant"], j["stage"]) for j in gw.json(
+                "job", "list") if j["state"] == "running")
+        wanted = [("acme", 2), ("bobco", 2)]
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            now = running()
+            waits = sum(s == "wait for room" for _, s in now)
+            have = [(t, sum(n == t for n, _ in now)) for t, _ in wanted]
+            if have == wanted and waits == 1 and len(now) == 4:
+                break
+            time.sleep(0.2)
+        checks.same("two jobs run of each tenant, since two may work on a "
+                    "store at once; four wait", have, wanted)
+        checks.check("and three of them alone are let in by the host",
+                     waits == 1 and len(now) == 4, now)
+        for sink in sinks:
+            sink.process.send_signal(signal.SIGCONT)
+        end = time.monotonic() + 120
+        while time.monotonic() < end and any(j["state"] != "succeeded" for j in
+                                             gw.json("job", "list")):
+            time.sleep(0.2)
+        checks.same("when the stores go on all eight finish",
+                    [j["state"] for j in gw.json("job", "list")],
+                    ["succeeded"] * 8)
+
+
 def one_store_never_comes_back():
     with World(3, store_request="2 s", store_retry="4 s") as w:
         stuck = w.stall()
@@ -223,6 +261,6 @@ def one_store_never_comes_back():
 
 
 for test in (one_store_stalls, many_jobs_wait_for_a_stalled_store,
-             one_store_never_comes_back):
+             limits_hold, one_store_never_comes_back):
     checks.run(test.__name__, test)
 checks.finish()

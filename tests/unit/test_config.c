@@ -64,6 +64,9 @@ static void assert_defaults(const struct config *c)
     assert_int_equal(c->data_loops, 0);
     assert_int_equal(c->jobs_at_once, 256);
     assert_int_equal(c->jobs_per_pool, 64);
+    assert_int_equal(c->jobs_per_tenant, 64);
+    assert_int_equal(c->jobs_per_store, 64);
+    assert_int_equal(c->exports_per_host, 64);
     assert_int_equal(c->snapshots_per_sr, 8);
     assert_int_equal(c->store_request_ms, 60000);
     assert_int_equal(c->store_retry_ms, 900000);
@@ -113,6 +116,9 @@ static void every_setting_is_taken(void **state)
         "data_loops: 3\n"
         "jobs_at_once: 1\n"
         "jobs_per_pool: 2\n"
+        "jobs_per_tenant: 5\n"
+        "jobs_per_store: 4096\n"
+        "exports_per_host: 6\n"
         "snapshots_per_sr: 4\n"
         "store_request: 5 min\n"
         "pool_connect: 7 s\n"
@@ -143,6 +149,9 @@ static void every_setting_is_taken(void **state)
     assert_int_equal(c->data_loops, 3);
     assert_int_equal(c->jobs_at_once, 1);
     assert_int_equal(c->jobs_per_pool, 2);
+    assert_int_equal(c->jobs_per_tenant, 5);
+    assert_int_equal(c->jobs_per_store, 4096);
+    assert_int_equal(c->exports_per_host, 6);
     assert_int_equal(c->snapshots_per_sr, 4);
     assert_int_equal(c->store_request_ms, 300000);
     assert_int_equal(c->pool_connect_ms, 7000);
@@ -180,6 +189,12 @@ static const struct {
     {"a negative number", "\n\njobs_at_once: -1\n", 3, "jobs_at_once: wanted"},
     {"a hexadecimal number", "jobs_at_once: 0x10\n", 1, "jobs_at_once: wanted"},
     {"digits and more", "jobs_at_once: 10zz\n", 1, "jobs_at_once: wanted"},
+    {"no job of a tenant", "memory: 1 GiB\njobs_per_tenant: 0\n", 2,
+     "jobs_per_tenant: wanted"},
+    {"more on a store than in all", "jobs_per_store: 4097\n", 1,
+     "jobs_per_store: wanted"},
+    {"no export of a host", "exports_per_host: none\n", 1,
+     "exports_per_host: wanted"},
     {"no unit", "store_request: 60\n", 1, "store_request: wanted"},
     {"a list", "state: /a\nmemory: [1, 2]\n", 2, "STRING"},
     {"a mapping", "memory: {a: b}\n", 1, "STRING"},
@@ -298,7 +313,7 @@ static void example_says_the_defaults(void **state)
         in += len;
     }
     *out = '\0';
-    assert_int_equal(settings, 24);
+    assert_int_equal(settings, 27);
     if (load(text, &c, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_defaults(c);

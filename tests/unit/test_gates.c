@@ -76,6 +76,18 @@ static void enter(struct bench *b, struct one *o, char name, const char *first,
     assert_true(gates_enter(b->gates, &o->need));
 }
 
+static void enter_as(struct bench *b, struct one *o, char name, uint64_t tenant,
+                     const char *gate, unsigned limit)
+{
+    memset(o, 0, sizeof(*o));
+    o->bench = b;
+    o->name = name;
+    o->need.tenant = tenant;
+    o->need.open = on_open;
+    assert_true(gates_need_add(&o->need, gate, limit));
+    assert_true(gates_enter(b->gates, &o->need));
+}
+
 static void a_gate_lets_in_as_many_as_its_limit(void **state)
 {
     struct bench b;
@@ -139,6 +151,35 @@ static void nobody_passes_who_waits_for_the_same_gate(void **state)
     tear_down(&b);
 }
 
+/* Tenant 1 stays in; what it has waiting does not keep tenant 2 waiting. */
+static void the_tenant_of_whom_fewer_are_in_is_next(void **state)
+{
+    struct bench b;
+    struct one a[4], x[2];
+    const char names[] = "abcd";
+
+    (void)state;
+    set_up(&b);
+    for (int i = 0; i < 4; i++)
+        enter_as(&b, &a[i], names[i], 1, "sr", 3);
+    enter_as(&b, &x[0], 'x', 2, "sr", 3);
+    enter_as(&b, &x[1], 'y', 2, "sr", 3);
+    turn(&b);
+    assert_string_equal(b.order, "abc");
+    gates_leave(&a[0].need);
+    turn(&b);
+    assert_string_equal(b.order, "abcx");
+    gates_leave(&x[0].need);
+    turn(&b);
+    assert_string_equal(b.order, "abcxy");
+    gates_leave(&x[1].need);
+    turn(&b);
+    assert_string_equal(b.order, "abcxyd");
+    for (int i = 1; i < 4; i++)
+        gates_leave(&a[i].need);
+    tear_down(&b);
+}
+
 static void who_leaves_before_the_mail_is_not_told(void **state)
 {
     struct bench b;
@@ -162,6 +203,7 @@ int main(void)
         cmocka_unit_test(a_gate_lets_in_as_many_as_its_limit),
         cmocka_unit_test(who_needs_two_gates_holds_none_while_waiting),
         cmocka_unit_test(nobody_passes_who_waits_for_the_same_gate),
+        cmocka_unit_test(the_tenant_of_whom_fewer_are_in_is_next),
         cmocka_unit_test(who_leaves_before_the_mail_is_not_told),
     };
 
