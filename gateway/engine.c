@@ -24,6 +24,10 @@
 #define STOP_MS 25000
 #define LANE_WAIT_MS 2000
 #define CONNECTIONS_PER_HOST 32
+/* Free slabs that all data loops keep together, beyond `memory`: a stream's
+ * parts, 51 MiB, and half of its chunks. */
+#define PARTS_KEPT 3
+#define CHUNKS_KEPT 8
 #define PEM_MAX ((size_t)1 << 20)
 
 /* The public part first: everybody else sees that alone. */
@@ -34,6 +38,7 @@ struct whole {
     struct seal_key key;
     int lock_fd;
     unsigned running; /* data loops with a thread */
+    struct slab_keep chunks_kept, parts_kept;
     bool stopping;
     unsigned closing; /* pools and vaults that are still closing */
     struct timer deadline;
@@ -61,9 +66,10 @@ void engine_data_give(struct data_loop *d)
 
 /* --- making -------------------------------------------------------------- */
 
-static enum err_code make_data_loop(struct data_loop *d, unsigned i,
+static enum err_code make_data_loop(struct whole *w, unsigned i,
                                     struct err *err)
 {
+    struct data_loop *d = &w->e.data[i];
     char name[16];
 
     snprintf(name, sizeof(name), "data-%u", i);
@@ -71,11 +77,13 @@ static enum err_code make_data_loop(struct data_loop *d, unsigned i,
         http_client_new(d->loop, CONNECTIONS_PER_HOST, &d->client, err) !=
             ERR_OK)
         return err->code;
-    d->chunks = slab_room_new(SESSION_CHUNK_SLAB, 16);
-    d->parts = slab_room_new(SESSION_PART_SLAB, 2);
+    d->chunks = slab_room_new(SESSION_CHUNK_SLAB, CHUNKS_KEPT);
+    d->parts = slab_room_new(SESSION_PART_SLAB, PARTS_KEPT);
     d->delay = delay_new(d->loop);
     if (!d->chunks || !d->parts || !d->delay)
         return err_set(err, ERR_NOMEM, 0, "%s", name);
+    slab_room_share(d->chunks, &w->chunks_kept);
+    slab_room_share(d->parts, &w->parts_kept);
     return ERR_OK;
 }
 
@@ -132,9 +140,11 @@ static enum err_code make_parts(struct whole *w, struct err *err)
     e->data = calloc(n, sizeof(*e->data));
     if (!e->budget || !e->tools || !e->gates || !e->data)
         return err_set(err, ERR_NOMEM, 0, "engine");
+    w->chunks_kept.max = CHUNKS_KEPT;
+    w->parts_kept.max = PARTS_KEPT;
     e->data_count = n;
     for (unsigned i = 0; i < n; i++)
-        if (make_data_loop(&e->data[i], i, err) != ERR_OK)
+        if (make_data_loop(w, i, err) != ERR_OK)
             return err->code;
     return make_catalog(w, err);
 }

@@ -2,6 +2,7 @@
 #include "loop/slab.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ struct slab_room {
     size_t keep_max;
     size_t kept;
     size_t taken;
+    struct slab_keep *keep; /* NULL: shared with nobody */
     struct slab *free;
 };
 
@@ -40,6 +42,37 @@ struct slab_room *slab_room_new(size_t size, size_t keep_max)
     return room;
 }
 
+void slab_room_share(struct slab_room *room, struct slab_keep *keep)
+{
+    assert(room->kept == 0);
+    room->keep = keep;
+}
+
+static bool may_keep(struct slab_room *room)
+{
+    if (room->kept == room->keep_max)
+        return false;
+    if (room->keep && atomic_fetch_add(&room->keep->kept, 1) >=
+                          room->keep->max) {
+        atomic_fetch_sub(&room->keep->kept, 1);
+        return false;
+    }
+    room->kept++;
+    return true;
+}
+
+/* The first of the free ones, which is kept no more. */
+static struct slab *unkeep(struct slab_room *room)
+{
+    struct slab *slab = room->free;
+
+    room->free = slab->next;
+    room->kept--;
+    if (room->keep)
+        atomic_fetch_sub(&room->keep->kept, 1);
+    return slab;
+}
+
 static void unmap(struct slab_room *room, struct slab *slab)
 {
     ASAN_UNPOISON_MEMORY_REGION(slab->data, room->mapped_size);
@@ -52,12 +85,8 @@ void slab_room_free(struct slab_room *room)
     if (!room)
         return;
     assert(room->taken == 0);
-    while (room->free) {
-        struct slab *slab = room->free;
-
-        room->free = slab->next;
-        unmap(room, slab);
-    }
+    while (room->free)
+        unmap(room, unkeep(room));
     free(room);
 }
 
@@ -85,16 +114,10 @@ static struct slab *map(struct slab_room *room)
 
 struct slab *slab_take(struct slab_room *room)
 {
-    struct slab *slab = room->free;
+    struct slab *slab = room->free ? unkeep(room) : map(room);
 
-    if (slab) {
-        room->free = slab->next;
-        room->kept--;
-    } else {
-        slab = map(room);
-        if (!slab)
-            return NULL;
-    }
+    if (!slab)
+        return NULL;
     ASAN_UNPOISON_MEMORY_REGION(slab->data, slab->size);
     slab->next = NULL;
     slab->len = 0;
@@ -111,12 +134,11 @@ void slab_give(struct slab *slab)
     room = slab->room;
     assert(room->taken > 0);
     room->taken--;
-    if (room->kept == room->keep_max) {
+    if (!may_keep(room)) {
         unmap(room, slab);
         return;
     }
     ASAN_POISON_MEMORY_REGION(slab->data, slab->size);
     slab->next = room->free;
     room->free = slab;
-    room->kept++;
 }

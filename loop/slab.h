@@ -9,6 +9,7 @@
 #ifndef CAIRN_LOOP_SLAB_H
 #define CAIRN_LOOP_SLAB_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,9 +23,19 @@ struct slab {
     struct slab *next;
 };
 
+/* How many free slabs several rooms, of as many loops, may keep together. A
+ * plain value {.max = n}; it outlives the rooms. */
+struct slab_keep {
+    size_t max;
+    atomic_size_t kept;
+};
+
 /* Slabs of `size` bytes each; at most keep_max free ones are kept mapped.
  * NULL: out of memory. */
 struct slab_room *slab_room_new(size_t size, size_t keep_max);
+
+/* Keep only what `keep` allows too. Before the first slab. */
+void slab_room_share(struct slab_room *room, struct slab_keep *keep);
 
 /* All slabs must have been given back. NULL: nothing. */
 void slab_room_free(struct slab_room *room);

@@ -132,6 +132,43 @@ static void no_more_than_keep_max_stay_mapped(void **state)
     assert_false(is_mapped(data[0]));
 }
 
+static void rooms_keep_no_more_than_they_may_together(void **state)
+{
+    struct slab_keep keep = {.max = 3};
+    struct slab_room *room[2];
+    struct slab *slabs[2][4];
+    uint8_t *data[2][4];
+
+    (void)state;
+    for (int r = 0; r < 2; r++) {
+        room[r] = slab_room_new(MIB, 2);
+        slab_room_share(room[r], &keep);
+        for (int i = 0; i < 4; i++) {
+            slabs[r][i] = slab_take(room[r]);
+            data[r][i] = slabs[r][i]->data;
+        }
+    }
+    for (int r = 0; r < 2; r++)
+        for (int i = 0; i < 4; i++)
+            slab_give(slabs[r][i]);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(is_mapped(data[0][i]), i < 2);
+        assert_int_equal(is_mapped(data[1][i]), i < 1);
+    }
+    /* What one takes again, the other may keep. */
+    slabs[0][0] = slab_take(room[0]);
+    slabs[1][0] = slab_take(room[1]);
+    slabs[1][1] = slab_take(room[1]);
+    data[1][1] = slabs[1][1]->data;
+    slab_give(slabs[1][0]);
+    slab_give(slabs[1][1]);
+    assert_true(is_mapped(data[1][1]));
+    slab_give(slabs[0][0]);
+    slab_room_free(room[0]);
+    slab_room_free(room[1]);
+    assert_int_equal(keep.kept, 0);
+}
+
 static void a_senseless_size_is_refused(void **state)
 {
     (void)state;
@@ -156,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_free_slab_is_used_again),
         cmocka_unit_test(slabs_stay_out_of_core_dumps),
         cmocka_unit_test(no_more_than_keep_max_stay_mapped),
+        cmocka_unit_test(rooms_keep_no_more_than_they_may_together),
         cmocka_unit_test(a_senseless_size_is_refused),
         cmocka_unit_test(no_memory_is_told),
     };
