@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/shown.h"
+
 #undef err_set
 
 static const char *const names[] = {
@@ -27,14 +29,18 @@ static const char *const names[] = {
     [ERR_AGAIN] = "again",
 };
 
-/* Peers and users supply parts of the sentence: keep it on one line. */
+/* Peers and users supply parts of the sentence: keep it on one line, and what
+ * moves cursors out of it. */
 static void clean(char *text, size_t size, bool cut)
 {
-    for (char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
-    if (cut)
-        memcpy(text + size - 4, "...", 4);
+    size_t end = size - 4;
+
+    if (cut) {
+        while (end && ((unsigned char)text[end] & 0xc0) == 0x80)
+            end--; /* in front of a letter */
+        memcpy(text + end, "...", 4);
+    }
+    shown_clean(text);
 }
 
 enum err_code err_set(struct err *e, enum err_code code, int detail,

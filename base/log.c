@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "base/shown.h"
 
 #define LINE_MAX_BYTES 4096
 /* Kept free for what closes a line that was cut: ..."}\n */
@@ -96,11 +97,17 @@ static bool is_bare(const char *text)
 {
     size_t len = strlen(text);
 
-    if (len == 0 || !parse_utf8(text, len))
+    if (len == 0)
         return false;
-    for (const char *p = text; *p; p++)
-        if ((unsigned char)*p <= ' ' || *p == 0x7f || strchr("\"\\=", *p))
+    while (len) {
+        size_t step = parse_utf8_step(text, len);
+
+        if (!shown_is_plain(text, step) || *text == ' ' ||
+            strchr("\"\\=", *text))
             return false;
+        text += step;
+        len -= step;
+    }
     return true;
 }
 
@@ -113,10 +120,13 @@ static void put_escaped(struct line *l, const char *text, size_t step)
         put(l, (char[]){'\\', (char)c}, 2);
     } else if (c == '\n' || c == '\t') {
         put_text(l, c == '\n' ? "\\n" : "\\t");
-    } else if (step && c >= ' ' && c != 0x7f) {
+    } else if (shown_is_plain(text, step)) {
         put(l, text, step);
-    } else if (l->json && !step) {
+    } else if (l->json && step != 1) {
         put_text(l, "\\ufffd");
+    } else if (step > 1) {
+        for (size_t i = 0; i < step; i++)
+            put_escaped(l, text + i, 0);
     } else {
         snprintf(code, sizeof(code), l->json ? "\\u%04x" : "\\x%02x", c);
         put_text(l, code);

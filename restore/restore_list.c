@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/parse.h"
+#include "base/shown.h"
 #include "restore/restore_pick.h"
 
 static uint64_t disk_bytes(const struct points_entry *e)
@@ -21,14 +22,16 @@ static uint64_t disk_bytes(const struct points_entry *e)
 /* Names come from whoever named the VM: nothing of them moves the cursor. */
 static void print_name(const char *name, int width)
 {
+    size_t left = strlen(name), step;
     int printed = 0;
 
-    for (const char *p = name; *p && printed < width; p++) {
-        bool plain = (unsigned char)*p >= 0x20 && *p != 0x7f;
-
-        putchar(plain ? *p : '?');
-        if (((unsigned char)*p & 0xc0) != 0x80) /* not inside a letter */
-            printed++;
+    for (; left && printed < width; printed++, left -= step, name += step) {
+        step = parse_utf8_step(name, left);
+        if (shown_is_plain(name, step))
+            fwrite(name, 1, step, stdout);
+        else
+            putchar('?');
+        step = step ? step : 1;
     }
     for (; printed < width; printed++)
         putchar(' ');
