@@ -24,6 +24,7 @@ struct cli_http {
     char *base;      /* "https://host:port" */
     char *bearer;    /* "Bearer cairn-..."; NULL: none */
     char *server;    /* as it was said */
+    bool json;       /* answers are for a program */
     uv_signal_t interrupt;
     bool signal_open;
 
@@ -113,6 +114,7 @@ enum err_code cli_http_new(const struct cli_args *args, struct cli_http **out,
         server = getenv("CAIRN_SERVER");
     if (!server || !server[0])
         server = DEFAULT_SERVER;
+    h->json = cli_args_has(args, "json");
     rc = http_client_setup(err);
     if (rc == ERR_OK)
         rc = http_set_server(h, server, cli_args_get(args, "server-ca"), err);
@@ -292,6 +294,21 @@ static void answer_problem(struct cli_answer *out)
                 out->status);
 }
 
+/* What is printed for a person, here and there, has nothing in it that a
+ * terminal obeys. */
+static bool answer_tame(struct cli_answer *out)
+{
+    struct json *tame = cli_out_tame(out->doc);
+
+    if (!tame) {
+        err_set(&out->err, ERR_NOMEM, 0, "out of memory");
+        return false;
+    }
+    json_free(out->doc);
+    out->doc = tame;
+    return true;
+}
+
 static void http_finish(struct cli_http *h, struct cli_answer *out)
 {
     struct err err;
@@ -315,6 +332,8 @@ static void http_finish(struct cli_http *h, struct cli_answer *out)
     }
     if (out->status < 200 || out->status > 299)
         answer_problem(out);
+    else if (out->doc && !h->json && !answer_tame(out))
+        out->exit = EXIT_FAILED;
 }
 
 void cli_http_stream(struct cli_http *h, const char *method, const char *path,

@@ -8,6 +8,7 @@
 #include <wchar.h>
 
 #include "base/parse.h"
+#include "base/shown.h"
 
 #define CELL 512
 
@@ -33,6 +34,55 @@ const struct json *cli_out_at(const struct json *doc, const char *path)
 const char *cli_out_text(const struct json *doc, const char *path)
 {
     return json_text(cli_out_at(doc, path), "");
+}
+
+/* A file, line by line, that goes into a file and onto no terminal. */
+static bool is_file(const char *name)
+{
+    return strcmp(name, "key_file") == 0 ||
+           strcmp(name, "recovery_key_file") == 0;
+}
+
+static struct json *tame_text(const char *text)
+{
+    char *copy = strdup(text);
+    struct json *tame;
+
+    if (!copy)
+        return NULL;
+    shown_clean(copy);
+    tame = json_new_text(copy);
+    free(copy);
+    return tame;
+}
+
+struct json *cli_out_tame(const struct json *doc)
+{
+    enum json_kind kind = json_kind(doc);
+    struct json *tame;
+    bool good = true;
+
+    if (kind == JSON_TEXT)
+        return tame_text(json_text(doc, ""));
+    if (kind != JSON_ARRAY && kind != JSON_OBJECT)
+        return json_clone(doc);
+    tame = kind == JSON_ARRAY ? json_new_array() : json_new_object();
+    for (size_t i = 0; tame && good && i < json_count(doc); i++) {
+        const struct json *from = NULL;
+        const char *name;
+
+        if (kind == JSON_ARRAY) {
+            good = json_append(tame, cli_out_tame(json_at(doc, i)));
+            continue;
+        }
+        name = json_key_at(doc, i, &from);
+        good = json_set(tame, name,
+                        is_file(name) ? json_clone(from) : cli_out_tame(from));
+    }
+    if (good)
+        return tame;
+    json_free(tame);
+    return NULL;
 }
 
 void cli_out_pin(const char *hex, char out[96])
@@ -80,9 +130,7 @@ static void cell_text(const struct json *v, enum cli_form form,
         snprintf(out, CELL, "%s", json_bool(v, false) ? "yes" : "no");
     else
         snprintf(out, CELL, "%s", json_text(v, "-"));
-    for (char *p = out; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
+    shown_clean(out); /* also what was cut in the middle of a letter */
     if (!out[0])
         snprintf(out, CELL, "-");
 }

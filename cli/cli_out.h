@@ -39,6 +39,10 @@ int cli_out_error(const struct err *err, enum exit_code exit);
 /* The same with the exit code that follows from the error. */
 int cli_out_failed(const struct err *err);
 
+/* A copy whose texts a terminal may see (base/shown.h), but for key files,
+ * which have lines; NULL: out of memory. */
+struct json *cli_out_tame(const struct json *doc);
+
 /* The value at a path such as "vm.name" or "hosts.0"; NULL: none. */
 const struct json *cli_out_at(const struct json *doc, const char *path);
 /* Its text; "" when it is not there or no text. */

@@ -633,6 +633,52 @@ static void vms_and_points_are_listed(void **state)
     assert_has(p->out, "provider");
 }
 
+/* Names that would move the cursor, begin a line, or write from the right. */
+static void names_from_elsewhere_do_nothing_to_a_terminal(void **state)
+{
+    static const char odd[] = "acme-\x1b[2J\nok\xc2\x9b" "1m\xe2\x80\xae/../x";
+    static const char *const nothing_of[] = {"\x1b", "\xc2\x9b",
+                                             "\xe2\x80\xae", "\nok"};
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct program *p = &program;
+    struct err cause;
+    struct ending e = {.end = {.state = CATALOG_JOB_FAILED,
+                               .cause = &cause, .exit = 13}};
+    char id[CATALOG_JOB_ID];
+    const char *const commands[][6] = {
+        {"vm", "list"},      {"vm", "show", RIG_VM_1},
+        {"backup", RIG_VM_1}, {"job", "list"},
+        {"job", "show", id}, {"job", "log", id},
+        {"point", "list"},   {"point", "show", RIG_POINT, "--tenant", "acme"},
+    };
+
+    r->vms[0].rule.name = odd;
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, odd, true);
+    assert_exit(0, RUN("backup", RIG_VM_1, "--no-wait"));
+    snprintf(id, sizeof(id), "%.16s", p->out);
+    assert_ok(&r->f, catalog_job_log_add(r->f.c, id, "info", odd, &r->f.err));
+    err_set(&cause, ERR_UNREACHABLE, 0, "VM %s: refused", odd);
+    p->tick = end_job;
+    p->user = &e;
+    for (size_t i = 0; i < BYTES_COUNT(commands); i++) {
+        int code = run(p, r, commands[i]);
+
+        if (code != 0 && code != 13)
+            fail_msg("%s %s: %s", commands[i][0], commands[i][1], p->err);
+        assert_has(i == 2 ? p->err : p->out, "acme-?[2J?ok");
+        for (size_t k = 0; k < BYTES_COUNT(nothing_of); k++)
+            if (strstr(p->out, nothing_of[k]) || strstr(p->err, nothing_of[k]))
+                fail_msg("%s %s: %s%s", commands[i][0], commands[i][1], p->out,
+                         p->err);
+    }
+    p->tick = NULL;
+    /* A program gets it as it is, escaped as JSON escapes. */
+    assert_exit(0, RUN("vm", "show", RIG_VM_1, "--json"));
+    assert_has(p->out, "acme-\\u001B[2J\\nok");
+    r->vms[0].rule.name = "acme-web";
+}
+
 static void terminal_open(struct program *p, const char *const (*script)[2])
 {
     p->terminal = posix_openpt(O_RDWR | O_NOCTTY);
@@ -786,6 +832,7 @@ int main(void)
         ROW(a_restored_file_is_whole_or_not_there),
         ROW(a_restore_to_a_pool_prints_its_receipt),
         ROW(vms_and_points_are_listed),
+        ROW(names_from_elsewhere_do_nothing_to_a_terminal),
         ROW(a_person_is_asked_about_certificates_and_passwords),
         ROW(a_terminal_shows_a_bar_that_is_written_over),
         ROW(over_tcp_a_token_and_a_trusted_certificate_are_needed),
