@@ -155,6 +155,7 @@ static enum err_code ask(struct s3_list *l, struct err *err)
                                 .keep_max = S3_XML_PAGE_MAX,
                                 .verdict_in_body = true,
                                 .listing = true,
+                                .retry_ms = l->o.retry_ms,
                                 .check = check_page,
                                 .done = on_page,
                                 .ctx = l};

@@ -17,6 +17,7 @@ struct s3_list;
 struct s3_list_opts {
     const char *prefix;      /* copied; "" */
     const char *start_after; /* a key; copied; NULL */
+    uint64_t retry_ms;       /* as in s3_request_opts */
     unsigned page;           /* keys per page; 0: 1,000, which is the most */
     /* In rising order of keys (bytes); one of the two is set. False ends the
      * listing with ERR_CANCELLED. */

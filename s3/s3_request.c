@@ -532,6 +532,7 @@ enum err_code s3_request_start(struct s3_client *c,
                                const struct s3_request_opts *opts,
                                struct s3_request **out, struct err *err)
 {
+    struct retry_policy policy;
     struct s3_request *r;
 
     if (opts->header_count > S3_REQUEST_HEADERS_MAX ||
@@ -552,7 +553,10 @@ enum err_code s3_request_start(struct s3_client *c,
         free_request(r);
         return err_set(err, ERR_NOMEM, 0, "%s: %s", c->name, opts->what);
     }
-    retry_init(&r->retry, &c->retry, mono_ms(r));
+    policy = c->retry;
+    if (opts->retry_ms && opts->retry_ms < policy.total_ms)
+        policy.total_ms = opts->retry_ms;
+    retry_init(&r->retry, &policy, mono_ms(r));
     *out = r;
     enqueue(r);
     pump(c);

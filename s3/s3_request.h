@@ -57,6 +57,7 @@ struct s3_request_opts {
                            const uint8_t *body, size_t len, struct err *err);
     bool listing;
     bool once; /* one try only */
+    uint64_t retry_ms; /* less than the client's; 0: as the client's */
     /* Before each try: further headers, at most S3_REQUEST_HEADERS_MAX with
      * those above; values must live until the next call. NULL: none. */
     size_t (*more_headers)(void *ctx, struct http_header *out, size_t room);

@@ -98,8 +98,11 @@ static bool on_upload(void *ctx, const struct s3_xml_upload *u)
 
 static enum err_code look(struct s3_stray *s, struct err *err)
 {
-    struct s3_list_opts o = {
-        .prefix = s->key, .on_upload = on_upload, .done = on_listed, .ctx = s};
+    struct s3_list_opts o = {.prefix = s->key,
+                             .retry_ms = S3_UPLOAD_ABORT_MS,
+                             .on_upload = on_upload,
+                             .done = on_listed,
+                             .ctx = s};
     struct s3_list *list;
 
     for (size_t i = 0; i < s->count; i++)

@@ -362,6 +362,7 @@ static enum err_code send_abort(struct s3_upload_op *op, struct err *err)
                                 .key = op->up ? op->up->key : op->key,
                                 .query = &query,
                                 .params = 1,
+                                .retry_ms = S3_UPLOAD_ABORT_MS,
                                 .done = on_aborted,
                                 .ctx = op};
 
@@ -397,6 +398,7 @@ static void on_aborted(void *ctx, const struct err *err,
                                 .what = "list parts of",
                                 .query = query,
                                 .params = 2,
+                                .retry_ms = S3_UPLOAD_ABORT_MS,
                                 .keep_max = S3_XML_SMALL_MAX,
                                 .verdict_in_body = true,
                                 .done = on_abort_checked,

@@ -62,6 +62,10 @@ enum err_code s3_upload_complete(struct s3_upload *up, s3_object_done_fn *done,
                                  void *ctx, struct s3_upload_op **out,
                                  struct err *err);
 
+/* How long an abort is tried: who gives up does not wait for a store that is
+ * gone, and what stays open is looked after later. */
+#define S3_UPLOAD_ABORT_MS 15000
+
 /* Cancels parts under way, waits for them, aborts, and where a part's fate is
  * unknown makes sure that nothing stayed. */
 enum err_code s3_upload_abort(struct s3_upload *up, s3_object_done_fn *done,
