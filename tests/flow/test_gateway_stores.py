@@ -1,0 +1,683 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stores that go wrong: every kind of request meets every fault of s3fault
+before Ceph, through backups, restores and verifications by cairnd.
+
+What passes is got over within the budget of tries; what does not ends in one
+sentence with the right exit code. Never a point that restores otherwise than
+the disk was (cairnd and the independent reader say so), never an upload left
+open, nothing left in the pool.
+
+By default the requests of one job all meet one fault, and of what is alike a
+part is run; CAIRN_STORES=all gives each kind of request a job of its own, in
+its first and its second occurrence. How many combinations were run is the last
+line. Arguments: the names of groups or tests."""
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cephlib  # noqa: E402
+import gwcase  # noqa: E402
+import gwlib  # noqa: E402
+import proxylib  # noqa: E402
+import simlib  # noqa: E402
+from gwcase import MIB  # noqa: E402
+
+checks = simlib.Checks()
+ALL = os.environ.get("CAIRN_STORES") == "all"
+RELEASE = os.environ.get("CAIRN_RELEASE", gwlib.BUILD)
+PREFIX = "va/ult"
+
+BODIES = ("put", "part", "complete")       # requests with a body
+DOCUMENTS = ("create", "complete", "list")  # answers that are documents
+ANSWERS = DOCUMENTS + ("get",)             # answers with a body
+EVERY = ("put", "part", "create", "complete", "list", "get")
+
+
+def cut(where, how, kinds, **more):
+    return ("%s in %s" % (how, where),
+            dict(more, fault="cut", where=where, how=how), kinds)
+
+
+# What passes when it is tried again: name, fault, kinds of requests.
+PASSING = [
+    ("500", {"fault": "status", "code": 500}, EVERY),
+    ("502", {"fault": "status", "code": 502}, EVERY),
+    ("503 SlowDown", {"fault": "status", "code": 503}, EVERY),
+    ("504", {"fault": "status", "code": 504}, EVERY),
+    ("429", {"fault": "status", "code": 429}, EVERY),
+    ("503 with Retry-After", {"fault": "status", "code": 503,
+                              "retry_after": 1}, EVERY),
+    ("503 before the body", {"fault": "status", "code": 503, "early": True},
+     BODIES),
+    ("500 though it was done", {"fault": "status", "code": 500,
+                                "executed": True}, EVERY),
+    ("RequestTimeout", {"fault": "status", "code": 400,
+                        "error": "RequestTimeout"}, EVERY),
+    cut("head", "reset", EVERY),
+    cut("head", "close", EVERY),
+    cut("body", "reset", BODIES),
+    cut("body", "close", BODIES),
+    cut("sent", "reset", EVERY),
+    cut("sent", "close", EVERY),
+    cut("answer_head", "reset", EVERY),
+    cut("answer_head", "close", EVERY),
+    cut("answer", "reset", ANSWERS),
+    cut("answer", "close", ANSWERS),
+    cut("head", "stall", EVERY),
+    cut("body", "stall", BODIES),
+    cut("sent", "stall", EVERY),
+    cut("answer", "stall", ANSWERS),
+    ("a cut document of the right length", {"fault": "truncate", "bytes": 30},
+     ANSWERS),
+    ("no HTTP", {"fault": "garbage"}, EVERY),
+    ("a clock that jumps", {"fault": "skewed", "seconds": 3600}, EVERY),
+    ("an error in a 200", {"fault": "error200"}, tuple(
+        k for k in EVERY if k != "get")),
+    ("an error in a 200 behind blanks", {"fault": "error200", "blanks": 50},
+     DOCUMENTS),
+    ("an error in a 200 though it was done",
+     {"fault": "error200", "executed": True}, DOCUMENTS),
+    ("an empty 200", {"fault": "error200", "empty": True}, DOCUMENTS),
+    ("an empty 200 though it was done",
+     {"fault": "error200", "empty": True, "executed": True}, DOCUMENTS),
+    ("a listing backwards", {"fault": "disorder"}, ("list",)),
+    ("a listing with an entry twice", {"fault": "disorder", "how": "repeat"},
+     ("list",)),
+    ("a slow answer", {"fault": "slow", "ms": 700}, EVERY),
+    ("an answer that trickles", {"fault": "slow", "rate": 4000},
+     ("list", "create", "complete")),
+    ("Connection: close", {"fault": "close", "count": 0}, EVERY),
+]
+
+# What does not pass: name, fault, kinds, exit codes, words of the sentence.
+# Exit 0 among them: it may be harmless.
+REFUSALS = [
+    ("AccessDenied", {"fault": "status", "code": 403}, EVERY, {5},
+     ["AccessDenied"]),
+    ("ExpiredToken", {"fault": "status", "code": 400,
+                      "error": "ExpiredToken"}, EVERY, {5}, ["ExpiredToken"]),
+    ("QuotaExceeded", {"fault": "status", "code": 403,
+                       "error": "QuotaExceeded"}, ("put", "part", "create"),
+     {6}, ["QuotaExceeded"]),
+    ("NoSuchBucket", {"fault": "status", "code": 404,
+                      "error": "NoSuchBucket"}, EVERY, {10}, ["NoSuchBucket"]),
+    ("a redirect", {"fault": "status", "code": 307,
+                    "error": "TemporaryRedirect"}, EVERY, {1}, ["307"]),
+    ("another ETag of a part", {"fault": "etag"}, ("part",), {1},
+     ["InvalidPart"]),
+    ("another ETag", {"fault": "etag"}, ("put", "get", "complete"), {0}, []),
+    ("a wrong bit", {"fault": "flip"}, ("get", "list", "create", "complete"),
+     {0, 1, 8}, []),
+    ("a stale listing", {"fault": "hide", "count": 0}, ("list",), {0, 8},
+     []),
+]
+
+
+class Gateway(gwlib.Gateway):
+    """Its commands are those of the release build: they start quicker."""
+
+    def argv(self, *args, **kw):
+        argv = super().argv(*args, **kw)
+        if os.path.exists(os.path.join(RELEASE, "cairn")):
+            argv[0] = os.path.join(RELEASE, "cairn")
+        return argv
+
+
+class World:
+    """Two VMs (what changes on web is sent in parts, what changes on tiny in
+    one piece), a vault behind the proxy, and what must be true of it."""
+
+    def __init__(self, ceph, proxy, sim, gw, bucket):
+        self.ceph, self.proxy, self.sim, self.gw = ceph, proxy, sim, gw
+        self.bucket, self.boto = bucket, ceph.boto()
+        self.boto.create_bucket(Bucket=bucket)
+        self.url = "s3://%s/%s" % (bucket, PREFIX)
+        self.options = ["--endpoint", proxy.url, "--credentials-file",
+                        cephlib.credentials(os.path.join(gw.dir, "cred"),
+                                            ceph.key, ceph.secret)]
+        self.key = None
+        self.round = 0
+        self.wanted = {}   # point name -> digests of the disks
+        self.newest = {}   # VM -> those of its newest point
+        self.tried = []    # of backups that failed: what may be there, too
+        self.combinations = 0
+
+    def set_up(self, **more):
+        self.key = gwcase.set_up(self.gw, self.sim, url=self.url,
+                                 vault_args=self.options, **more)
+        for vm in ("web", "tiny"):
+            self.well(vm, "at first")
+
+    # --- the store, past the proxy ---
+
+    def keys(self, below=""):
+        found = []
+        for page in self.boto.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix="%s/%s" % (PREFIX, below)):
+            found += [o["Key"][len(PREFIX) + 1:]
+                      for o in page.get("Contents", [])]
+        return found
+
+    def uploads(self):
+        return [u["Key"] for u in self.boto.list_multipart_uploads(
+            Bucket=self.bucket).get("Uploads", [])]
+
+    def nothing_left(self, what):
+        open_ones = self.boto.list_multipart_uploads(
+            Bucket=self.bucket).get("Uploads", [])
+        checks.same("%s: nothing is left" % what, (
+            [u["Key"] for u in open_ones],
+            gwcase.left_behind(self.gw, self.sim)), ([], []))
+        for u in open_ones:  # it is told once
+            self.boto.abort_multipart_upload(
+                Bucket=self.bucket, Key=u["Key"], UploadId=u["UploadId"])
+
+    # --- jobs ---
+
+    def change(self, vm):
+        self.round += 1
+        self.sim.do("disk/write", pool="paris", vm=vm, offset=0,
+                    length=(17 if vm == "web" else 1) * MIB,
+                    random=self.round)
+
+    def backup(self, vm, change=True):
+        """(exit status, sentence), and what the point must hold."""
+        if change:
+            self.change(vm)
+        status, _, err = self.gw.run("backup", vm)
+        held = gwcase.digests(self.sim, "paris", vm)
+        if status in (0, 3):
+            name = self.gw.json("point", "list")[0]["object"]
+            self.wanted[name] = self.newest[vm] = held
+        else:
+            self.tried.append(held)
+        return status, err
+
+    def well(self, vm, what):
+        status, err = self.backup(vm)
+        checks.check("%s: a backup of %s succeeds" % (what, vm), status == 0,
+                     "exit %d: %s" % (status, err))
+        self.nothing_left(what)
+
+    def restored(self, vm):
+        """Digest of the first disk as it comes back."""
+        raw = os.path.join(self.gw.dir, "raw")
+        if os.path.exists(raw):
+            os.unlink(raw)
+        status, _, err = self.gw.run("restore", vm + "@latest", "--disk", "0",
+                                     "--output", raw)
+        return status, err, gwcase.digest(raw) if status == 0 else None
+
+    def unfired(self):
+        """Ends the faults; those that nothing met."""
+        rules = self.proxy.clear()
+        self.combinations += len(rules)
+        return [r for r in rules if not r["fired"]]
+
+    def trouble(self):
+        """For the message of a check that failed."""
+        return [(r["kind"], r["key"][-40:], r["fault"], r["server"], r["told"])
+                for r in self.proxy.log() if r["fault"] or (
+                    r["server"] or 0) >= 400][-8:]
+
+    def judge_all(self, what):
+        """The independent reader finds every point as it should be."""
+        folder = os.path.join(self.gw.dir, "copy")
+        for name in self.keys():
+            path = os.path.join(folder, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            self.boto.download_file(self.bucket, "%s/%s" % (PREFIX, name),
+                                    path)
+        points = gwcase.read_points(self.gw, self.key, folder)
+        shutil.rmtree(folder)
+        wrong = [n for n in self.wanted if points.get(n) != self.wanted[n]]
+        checks.same("%s: the independent reader restores all %d points" % (
+            what, len(self.wanted)), wrong, [])
+        # A job may fail behind its commit; what it left is whole as well.
+        checks.same("%s: and no point that is wrong" % what,
+                    [n for n in points if n not in self.wanted and
+                     points[n] not in self.tried], [])
+
+
+def rules_for(fault, kinds, skip=0, count=1):
+    return [dict({"count": count}, **fault, kind=k, skip=skip) for k in kinds]
+
+
+WEB = ("create", "part", "complete")  # what only a large pack needs
+
+
+def jobs_of(fault, kinds):
+    """How the kinds of requests are spread over jobs: (VM, kinds, skip)."""
+    if not ALL:
+        return [("web" if set(kinds) & set(WEB) else "tiny", kinds, 0)]
+    return [("web" if k in WEB else "tiny", (k,), skip)
+            for k in kinds for skip in (0, 1)
+            if not skip or (k not in ("create", "complete") and
+                            fault.get("count") != 0)]
+
+
+def passing(w):
+    """A backup gets over it."""
+    rows = PASSING + [("an error in a 200", {
+        "fault": "error200", "key": "*/packs/*"}, ("put",))]
+    for name, fault, kinds in rows:
+        for vm, some, skip in jobs_of(fault, kinds):
+            what = "%s of %s%s" % (name, "+".join(some),
+                                   ", the second" if skip else "")
+            w.proxy.log_clear()
+            w.proxy.rules(*rules_for(fault, some, skip))
+            status, err = w.backup(vm)
+            missed = w.unfired()
+            checks.check("%s: a backup gets over it" % what,
+                         status == 0 and not missed, "exit %d: %s %s %s" % (
+                             status, err, missed, w.trouble()))
+            w.nothing_left(what)
+
+
+def refusals(w):
+    """A backup fails, at once and clearly; or it was harmless."""
+    for i, (name, fault, kinds, codes, words) in enumerate(REFUSALS):
+        for kind in kinds if ALL else kinds[i % 2::2] or kinds:
+            vm = "web" if kind in WEB else "tiny"
+            what = "%s of %s" % (name, kind)
+            before = w.keys("points/")
+            w.proxy.log_clear()
+            w.proxy.rules(*rules_for(fault, (kind,)))
+            began = time.monotonic()
+            status, err = w.backup(vm)
+            took = time.monotonic() - began
+            missed = w.unfired()
+            checks.check("%s: exit %s%s" % (
+                what, "/".join(map(str, sorted(codes))),
+                ", one sentence with tenant, VM and cause"
+                if codes != {0} else ""), status in codes and not missed and
+                took < 15 and (status == 0 or gwcase.one_sentence(
+                    err, "acme", vm, *words)),
+                "exit %d after %d s: %s %s %s" % (status, took, err, missed,
+                                                  w.trouble()))
+            w.nothing_left(what)
+            # When the point is read back it is there, and it is right.
+            if status and kind not in ("get", "list"):
+                checks.same("%s: no point was made" % what,
+                            w.keys("points/"), before)
+
+
+# Faults of requests that read, for a verification and a restore. (A wrong
+# clock is met once: whoever lives by it is not told so again.)
+READING = [p for p in PASSING if "get" in p[2] and
+           p[1]["fault"] != "skewed"]
+
+
+def reading(w):
+    """Points are verified and restored over it, bit for bit."""
+    for name, fault, _ in READING if ALL else READING[::3]:
+        for vm in ("web", "tiny") if ALL else ("web",):
+            what = "%s of get" % name
+            w.proxy.log_clear()
+            w.proxy.rules(dict({"count": 3}, **fault, kind="get",
+                               key="*/packs/*"))
+            status, err, digest = w.restored(vm)
+            missed = w.unfired()
+            checks.check("%s: a restore gets over it" % what, status == 0 and
+                         digest == w.newest[vm]["0"] and not missed,
+                         "exit %d: %s %s %s" % (status, err, missed,
+                                                w.trouble()))
+            w.proxy.rules(*rules_for(fault, ("get", "list"), count=2))
+            status, _, err = w.gw.run("point", "verify", vm + "@latest")
+            missed = w.unfired()
+            checks.check("%s: a verification gets over it" % what,
+                         status == 0 and not missed, "exit %d: %s %s %s" % (
+                             status, err, missed, w.trouble()))
+    for name, fault, codes, words in (
+            ("a wrong bit", {"fault": "flip", "count": 0}, {8}, ["tiny"]),
+            ("AccessDenied", {"fault": "status", "code": 403}, {5},
+             ["AccessDenied"]),
+            ("ExpiredToken", {"fault": "status", "code": 400,
+                              "error": "ExpiredToken"}, {5},
+             ["ExpiredToken"])):
+        w.proxy.rules(dict(fault, kind="get", key="*/packs/*"))
+        status, err, _ = w.restored("tiny")
+        w.unfired()
+        checks.check("%s of a pack: a restore fails (%s)" % (name, codes),
+                     status in codes and all(t in err for t in words),
+                     "exit %d: %s" % (status, err))
+
+
+def aborting(w):
+    """A job fails, and what goes wrong with its abort leaves no upload."""
+    rows = [p for p in PASSING if "create" in p[2] and
+            p[1]["fault"] in ("status", "cut", "garbage", "close", "skewed") and
+            p[1].get("where") != "answer"]
+    for name, fault, _ in rows if ALL else rows[::4]:
+        what = "%s of abort" % name
+        w.proxy.log_clear()
+        w.proxy.rules({"fault": "status", "code": 400, "error": "InvalidPart",
+                       "kind": "complete"},
+                      dict({"count": 1}, **fault, kind="abort"))
+        status, err = w.backup("web")
+        missed = w.unfired()
+        checks.check("%s: the job fails for its own cause" % what,
+                     status == 1 and "InvalidPart" in err and not missed,
+                     "exit %d: %s %s" % (status, err, missed))
+        w.nothing_left(what)
+
+
+def probing(w):
+    """What vault test finds out of a store does not hang on its bad days."""
+    def traits():
+        status, out, err = w.gw.run("vault", "test", "main", "--json")
+        return status, out, err
+    kinds = EVERY + ("head", "delete")
+    rows = [p for p in PASSING if set(EVERY) == set(p[2])]
+    wanted = traits()
+    for name, fault, _ in rows if ALL else rows[::4]:
+        w.proxy.log_clear()
+        w.proxy.rules(*rules_for(fault, kinds))
+        got = traits()
+        missed = [r for r in w.unfired() if r["kind"] in ("head", "delete")]
+        checks.check("%s: vault test says what it says else" % name,
+                     got[:2] == wanted[:2], "%s, not %s: %s %s" % (
+                         got, wanted, missed, w.trouble()))
+        w.nothing_left("%s of vault test" % name)
+
+
+def staying_down(w):
+    """What does not pass: the job fails with the cause in bounded time, the
+    pool is clean at once and the bucket with the next job."""
+    rows = [("503 for ever", {"fault": "status", "code": 503}, "part", {75},
+             ["503 SlowDown"]),
+            ("500 for ever", {"fault": "status", "code": 500}, "complete",
+             {1}, ["500 InternalError"]),
+            ("lost answers for ever", {"fault": "cut"}, "create", {13}, []),
+            ("silence for ever", {"fault": "cut", "how": "stall"}, "part",
+             {13}, []),
+            ("resets for ever", {"fault": "cut", "where": "head"}, "list",
+             {13}, []),
+            ("an expired token", {"fault": "status", "code": 400,
+                                  "error": "ExpiredToken"}, None, {5},
+             ["ExpiredToken"])]
+    for name, fault, kind, codes, words in rows if ALL else rows[::2]:
+        w.proxy.log_clear()
+        rule = dict(fault, count=0)
+        if kind:
+            rule["kind"] = [kind, "abort", "uploads"]
+        else:  # in the middle of an upload
+            rule["skip"] = 5
+        w.proxy.rules(rule)
+        began = time.monotonic()
+        status, err = w.backup("web")
+        took = time.monotonic() - began
+        missed = w.unfired()
+        checks.check("%s of %s: exit %s, one sentence" % (name, kind, codes),
+                     status in codes and not missed and took < 40 and
+                     gwcase.one_sentence(err, "acme", "web", *words),
+                     "exit %d after %d s: %s %s" % (status, took, err,
+                                                    w.trouble()))
+        print("#", err.strip().splitlines()[-1])
+        checks.same("%s of %s: the pool is clean" % (name, kind),
+                    gwcase.left_behind(w.gw, w.sim), [])
+        w.well("tiny", "%s of %s, afterwards" % (name, kind))
+    w.proxy.down("refuse")
+    began = time.monotonic()
+    status, err = w.backup("tiny")
+    took = time.monotonic() - began
+    w.proxy.up()
+    checks.check("nobody listens: exit 13, one sentence", status == 13 and
+                 took < 20 and gwcase.one_sentence(err, "acme", "tiny"),
+                 "exit %d after %d s: %s" % (status, took, err))
+    checks.same("nobody listens: the pool is clean",
+                gwcase.left_behind(w.gw, w.sim), [])
+    w.well("tiny", "nobody listened, afterwards")
+
+
+def strays(w):
+    """The answer of a create is lost, and so goes what looks after it."""
+    lost = {"fault": "cut", "kind": "create"}
+    for name, fault in (("500", {"fault": "status", "code": 500}),
+                        ("reset in sent", {"fault": "cut"}),
+                        ("backwards", {"fault": "disorder"})):
+        w.proxy.rules(dict(lost, count=2), dict(fault, kind="uploads"),
+                      dict(fault, kind="abort"))
+        status, err = w.backup("web")
+        missed = [r for r in w.unfired() if r["fault"] != "disorder"]
+        checks.check("%s of uploads: a backup gets over it" % name,
+                     status == 0 and not missed, "exit %d: %s %s" % (
+                         status, err, missed))
+        w.nothing_left("%s of uploads" % name)
+    # Where they may not be listed, they stay, and are no reason to fail.
+    w.proxy.rules(lost, {"fault": "status", "code": 403, "kind": "uploads"})
+    status, err = w.backup("web")
+    checks.check("uploads may not be listed: a backup succeeds all the same",
+                 status == 0 and not w.unfired(), err)
+    w.well("tiny", "uploads may be listed again")
+
+
+def over_tls(w):
+    """The same over TLS, and what TLS adds."""
+    rows = [p for p in PASSING if p[0] in (
+        "close in sent", "reset in body", "close in answer",
+        "Connection: close")]
+    for name, fault, kinds in rows:
+        what = "%s of %s over TLS" % (name, "+".join(kinds))
+        w.proxy.rules(*rules_for(fault, kinds))
+        status, err = w.backup("web")
+        missed = w.unfired()
+        checks.check("%s: a backup gets over it" % what, status == 0 and
+                     not missed, "exit %d: %s %s" % (status, err, missed))
+        w.nothing_left(what)
+    one = w.ceph.run + "/tls/server."
+    other = os.path.join(w.gw.dir, "other.")
+    for subject, extra, code in (
+            ("localhost", ["-CA", w.ceph.ca, "-CAkey",
+                           w.ceph.run + "/tls/ca.key"], 0),
+            ("Somebody else", [], 13)):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+             other + "key", "-out", other + "pem", "-days", "2", "-subj",
+             "/CN=" + subject, "-addext", "subjectAltName=IP:127.0.0.1",
+             "-addext", "basicConstraints=critical,CA:FALSE", *extra],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        w.proxy.certificate(other + "pem", other + "key")
+        w.proxy.log_clear()
+        status, err = w.backup("tiny")
+        if code:
+            checks.check("a certificate of another CA: exit 13, one sentence",
+                         status == 13 and gwcase.one_sentence(
+                             err, "acme", "tiny", "certificate"),
+                         "exit %d: %s" % (status, err))
+            checks.same("and no request is sent", w.proxy.log(), [])
+        else:
+            checks.check("another certificate of the same CA is taken",
+                         status == 0, "exit %d: %s" % (status, err))
+        w.proxy.certificate(one + "pem", one + "key")
+        w.nothing_left("a certificate of %s" % subject)
+    w.well("tiny", "the certificate is the old one again")
+
+
+def another_time(w):
+    """The store's clock is off, and goes off while it is used."""
+    for seconds in (3600, -7200):
+        what = "the store is %d s ahead" % seconds
+        w.proxy.skew(seconds)
+        status, err, digest = w.restored("tiny")
+        checks.check(what + ": a restore succeeds", status == 0 and
+                     digest == w.newest["tiny"]["0"], "exit %d: %s" % (
+                         status, err))
+        # Points are ordered by time: who is not sure of it writes none.
+        status, err = w.backup("tiny")
+        checks.check(what + ": a backup says so (7)", status == 7 and
+                     gwcase.one_sentence(err, "acme", "tiny", "clock"),
+                     "exit %d: %s" % (status, err))
+        w.nothing_left(what)
+    w.proxy.skew(200)
+    w.well("tiny", "the store is 200 s ahead")
+    w.proxy.skew(0)
+    w.well("tiny", "the clocks agree again")
+    checks.check("a clock that is off is said",
+                 "s3_clock_skew" in w.gw.logged(), "")
+
+
+class Running:
+    """Ceph, a proxy before it, two pools and a gateway, with a vault."""
+
+    def __init__(self, ceph, bucket, tls=False, sizes=(18, 2), **settings):
+        self.stack = contextlib.ExitStack()
+        enter = self.stack.enter_context
+        pem = ceph.run + "/tls/server."
+        self.proxy = enter(proxylib.Proxy(
+            int(ceph.env["HTTP"]), (pem + "pem", pem + "key") if tls else None,
+            seed=20261123, secret="%s:%s" % (ceph.key, ceph.secret)))
+        world = gwcase.two_pools(
+            gwcase.vm("web", {"size": sizes[0] * MIB, "fill": "random"}),
+            gwcase.vm("tiny", {"size": sizes[1] * MIB, "fill": "random"}))
+        self.sim = enter(simlib.Sim(world))
+        self.gw = enter(Gateway(**settings))
+        self.world = World(ceph, self.proxy, self.sim, self.gw, bucket)
+        if tls:
+            self.world.options += ["--ca", ceph.ca]
+
+    def __enter__(self):
+        return self.world
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+
+def timed(test, *args):
+    begun = time.monotonic()
+    checks.run(test.__name__, test, *args)
+    print("# %s: %.0f s" % (test.__name__, time.monotonic() - begun))
+
+
+def patient(ceph):
+    """Faults that pass, and such as are told at once."""
+    with Running(ceph, "patient", store_request="1 s",
+                 store_retry="20 s") as w:
+        w.set_up()
+        for test in (passing, refusals, reading, aborting, strays, probing):
+            if set(ONLY) <= {"patient"} or test.__name__ in ONLY:
+                timed(test, w)
+        timed(w.judge_all, "patient")
+        return w.combinations
+
+
+def secure(ceph):
+    """TLS, and clocks."""
+    with Running(ceph, "secure", tls=True, store_request="1 s",
+                 store_retry="20 s") as w:
+        w.set_up()
+        for test in (over_tls, another_time):
+            timed(test, w)
+            w.proxy.clear()
+        timed(w.judge_all, "secure")
+        return w.combinations
+
+
+def wait_for(what, truth, seconds=120):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if truth():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(what)
+
+
+def outage(ceph):
+    """Ten minutes without a store, in ten seconds: 1 s stands for a minute.
+    The VM is so large that the export has to wait, and a pack is complete
+    before the store goes."""
+    with Running(ceph, "outage", sizes=(208, 2), store_request="1 s",
+                 store_retry="40 s", memory="64 MiB") as w:
+        w.key = gwcase.set_up(w.gw, w.sim, url=w.url, vault_args=w.options)
+
+        def begin():
+            w.proxy.log_clear()
+            running = w.gw.start_run("backup", "web")
+            wait_for("a pack", lambda: w.proxy.log(kind="complete", told=200))
+            return running
+
+        def sent():
+            return sum(r["body"] for r in w.proxy.log(kind="part", told=200))
+
+        def export_bytes():
+            return w.sim.get("counters")["pools"][0]["bytes_out"]
+
+        # A job that fails behind its first pack ...
+        running = begin()
+        w.proxy.fault("status", code=403, kind=["create", "part", "complete"])
+        _, err = running.communicate(timeout=120)
+        w.unfired()
+        checks.check("a job fails behind its first pack",
+                     running.returncode == 5, err)
+        first = sent()
+        w.proxy.log_clear()
+        # ... is done again: it sends what is not there yet, and an outage only
+        # delays it.
+        job = gwcase.last_job(w.gw)["id"]
+        running = w.gw.start_run("job", "retry", job)
+        wait_for("a pack", lambda: w.proxy.log(kind="complete", told=200))
+        w.proxy.down()
+        time.sleep(4)
+        read = export_bytes()
+        time.sleep(6)
+        checks.check("a store is down for ten minutes: the job waits, and the "
+                     "export with it", running.poll() is None and
+                     export_bytes() - read < MIB, export_bytes() - read)
+        w.proxy.up()
+        _, err = running.communicate(timeout=120)
+        checks.check("a store was down for ten minutes: the job succeeds",
+                     running.returncode == 0, "exit %d: %s" % (
+                         running.returncode, err))
+        checks.check("complete packs are not sent again", first >= 60 * MIB and
+                     sent() <= (208 - 60 + 17) * MIB, (first, sent()))
+        held = gwcase.digests(w.sim, "paris", "web")
+        w.wanted[w.gw.json("point", "list")[0]["object"]] = held
+        w.nothing_left("a store was down")
+        status, err, digest = w.restored("web")
+        checks.same("a store was down: a restore gives the disk back",
+                    (status, digest), (0, held["0"]))
+        return 2
+
+
+def impatient(ceph):
+    """Faults that do not."""
+    with Running(ceph, "impatient", store_request="1 s",
+                 store_retry="3 s") as w:
+        w.set_up()
+        timed(staying_down, w)
+        w.proxy.clear()
+        timed(w.judge_all, "impatient")
+        return w.combinations
+
+
+ONLY = sys.argv[1:]
+
+
+def run_group(group, ceph, counts):
+    counts.append(group(ceph))
+
+
+def main():
+    begun = time.monotonic()
+    counts = []
+    with cephlib.Ceph() as ceph:
+        groups = (patient, secure, impatient, outage)
+        inside = set(ONLY) - {g.__name__ for g in groups}
+        for group in groups:
+            if ONLY and group.__name__ not in ONLY and not (
+                    group is patient and inside):
+                continue
+            checks.run(group.__name__, run_group, group, ceph, counts)
+    print("# %d combinations of request and fault%s, %.0f s" % (
+        sum(counts), "" if ALL else " (CAIRN_STORES=all: each by itself)",
+        time.monotonic() - begun))
+    checks.finish()
+
+
+main()
