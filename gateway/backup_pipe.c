@@ -103,7 +103,7 @@ void backup_pipe_end_if_idle(struct backup_pipe *p)
     }
     take_figures(p);
     if (p->store)
-        store_free(p->store);
+        place_store_free(p->opts.place, p->store);
     p->store = NULL;
     xva_read_free(p->reader);
     p->reader = NULL;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/api.h"
 #include "gateway/jobs_entry.h"
+#include "gateway/place.h"
 #include "tenants/catalog_journal.h"
 
 #define PROGRESS_MS 1000
@@ -177,6 +178,16 @@ void job_name(struct job *job, const char *vm_name)
         return; /* it is for messages only */
     free(job->vm_name);
     job->vm_name = copy;
+}
+
+void job_log_clock(struct job *job, const struct place *place)
+{
+    long long s = place_skew_ms(place) / 1000;
+
+    if (s)
+        job_log(job, "warn", "the clock of %s is %lld s %s ours: requests were "
+                "signed by it", place_text(place), s > 0 ? s : -s,
+                s > 0 ? "ahead of" : "behind");
 }
 
 bool job_is_cancelled(const struct job *job)

@@ -22,6 +22,7 @@
 #include "tenants/catalog_job.h"
 
 struct job;
+struct place;
 
 /* What a kind of job does. */
 struct job_kind {
@@ -65,6 +66,9 @@ void job_log(struct job *job, const char *level, const char *fmt, ...)
 /* A warning: in the log, in the result, and the job ends "warned". */
 void job_warn(struct job *job, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Say in the log that the clock of the job's store is not ours, if it is so. */
+void job_log_clock(struct job *job, const struct place *place);
 
 /* The VM's name became known or is another now. */
 void job_name(struct job *job, const char *vm_name);

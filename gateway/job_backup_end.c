@@ -39,8 +39,10 @@ static void backup_free(struct backup *b)
     xenapi_inventory_drop(b->made);
     if (b->pool)
         pools_drop(b->pool);
-    if (b->vault)
+    if (b->vault) {
+        job_log_clock(job, b->vault->place);
         vaults_drop(b->vault);
+    }
     job_rows_fini(&b->rows);
     if (b->err.code == ERR_OK) {
         const struct session_figures *f = &b->result.figures;

@@ -66,7 +66,7 @@ static void restore_free(struct restore *r)
     if (r->granted)
         budget_give(job->engine->budget, r->need.tenant, r->need.bytes);
     if (r->store)
-        store_free(r->store);
+        place_store_free(r->vault->place, r->store);
     point_free(r->point);
     restore_plan_fini(&r->plan);
     ova_free(r->ova);
@@ -75,8 +75,10 @@ static void restore_free(struct restore *r)
     xenapi_inventory_drop(r->made);
     if (r->pool)
         pools_drop(r->pool);
-    if (r->vault)
+    if (r->vault) {
+        job_log_clock(job, r->vault->place);
         vaults_drop(r->vault);
+    }
     free(r->vm_name);
     free(r->series);
     free(r->disks);

@@ -59,8 +59,10 @@ static void checking_free(struct checking *v)
         engine_data_give(v->data);
     if (v->granted)
         budget_give(job->engine->budget, v->need.tenant, v->need.bytes);
-    if (v->vault)
+    if (v->vault) {
+        job_log_clock(job, v->vault->place);
         vaults_drop(v->vault);
+    }
     job->state = NULL;
     free(v);
     job_finish(job, &err, peer, result);

@@ -2,10 +2,12 @@
 #include "gateway/place.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "store/store_dir.h"
 #include "store/store_s3.h"
 
@@ -25,7 +27,45 @@ struct place {
     uint64_t request_ms, retry_ms;
     bool known;
     const struct seal_suite *suite;
+    struct store_traits traits;
+    atomic_int_least64_t skew_ms;
 };
+
+static const struct {
+    const char *word;
+    size_t at;
+} trait_words[] = {
+    {"if-absent", offsetof(struct store_traits, if_absent)},
+    {"lists-at-once", offsetof(struct store_traits, lists_at_once)},
+    {"lock-on-put", offsetof(struct store_traits, lock_on_put)},
+    {"lock-on-create", offsetof(struct store_traits, lock_on_create)},
+    {"lock-by-call", offsetof(struct store_traits, lock_by_call)},
+    {"versioned", offsetof(struct store_traits, versioned)},
+};
+
+void place_traits_print(const struct store_traits *t,
+                        char out[PLACE_TRAITS_TEXT])
+{
+    size_t len = 0;
+
+    snprintf(out, PLACE_TRAITS_TEXT, "none");
+    for (size_t i = 0; i < BYTES_COUNT(trait_words); i++)
+        if (*((const bool *)t + trait_words[i].at))
+            len += (size_t)snprintf(out + len, PLACE_TRAITS_TEXT - len, "%s%s",
+                                    len ? " " : "", trait_words[i].word);
+}
+
+/* Words of a later release say nothing here. */
+static void traits_parse(const char *text, struct store_traits *out)
+{
+    for (size_t len; *text; text += len + strspn(text + len, " ")) {
+        len = strcspn(text, " ");
+        for (size_t i = 0; i < BYTES_COUNT(trait_words); i++)
+            if (strlen(trait_words[i].word) == len &&
+                memcmp(trait_words[i].word, text, len) == 0)
+                *((bool *)out + trait_words[i].at) = true;
+    }
+}
 
 struct place *place_ref(struct place *p)
 {
@@ -106,10 +146,13 @@ enum err_code place_new(const struct place_opts *o, struct place **out,
     if (!p)
         return err_set(err, ERR_NOMEM, 0, "place");
     atomic_init(&p->refs, 1);
+    atomic_init(&p->skew_ms, 0);
     p->request_ms = o->request_ms;
     p->retry_ms = o->retry_ms;
     p->known = o->known;
     p->suite = o->suite;
+    if (o->traits)
+        traits_parse(o->traits, &p->traits);
     err_clear(err);
     if (strncmp(o->url, "file://", 7) == 0)
         make_folder(p, o->url + 7, err);
@@ -144,6 +187,7 @@ enum err_code place_store(struct place *p, struct loop *loop,
                 .known = p->known,
             },
         .prefix = p->prefix,
+        .traits = &p->traits,
     };
 
     if (p->root && store_dir_new(loop, p->root, p->lane, out, err) != ERR_OK)
@@ -151,6 +195,18 @@ enum err_code place_store(struct place *p, struct loop *loop,
     if (p->root)
         return ERR_OK;
     return store_s3_new(loop, client, &o, out, err);
+}
+
+void place_store_free(struct place *p, struct store *s)
+{
+    if (place_is_s3(p) && s->requests)
+        atomic_store(&p->skew_ms, store_s3_skew_ms(s));
+    store_free(s);
+}
+
+int64_t place_skew_ms(const struct place *p)
+{
+    return atomic_load(&p->skew_ms);
 }
 
 bool place_is_s3(const struct place *p)

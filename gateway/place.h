@@ -24,6 +24,8 @@ struct place_opts {
     const char *region;      /* "" */
     const char *ca_pem;      /* "": the system's CAs */
     const char *credentials; /* credentials file's text; "" */
+    const char *traits;      /* of place_traits_print(); "" or NULL: nothing is
+                                taken for granted. A folder's are known */
     uint64_t request_ms;     /* deadline of one store request */
     uint64_t retry_ms;       /* how long it is tried again */
     bool known;              /* a vault was there: if nobody answers, that
@@ -43,10 +45,23 @@ enum err_code place_store(struct place *p, struct loop *loop,
                           struct http_client *client, struct store **out,
                           struct err *err);
 
+/* Free one that place_store() made; what it learnt of the store's clock stays. */
+void place_store_free(struct place *p, struct store *s);
+
+/* The store's clock minus ours, as far as a request was refused for it and
+ * signed anew; 0: nobody minded. */
+int64_t place_skew_ms(const struct place *p);
+
 /* "file:///srv/x", "s3://bucket/prefix at endpoint": for messages. */
 const char *place_text(const struct place *p);
 
 bool place_is_s3(const struct place *p);
+
+/* What a probe found, as words for the catalog: "if-absent versioned"; "none"
+ * when it found nothing. */
+#define PLACE_TRAITS_TEXT 120
+void place_traits_print(const struct store_traits *t,
+                        char out[PLACE_TRAITS_TEXT]);
 
 /*
  * Whether the configuration's allowed_locations permit it (empty: all). Each

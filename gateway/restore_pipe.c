@@ -143,7 +143,7 @@ static void pipe_end_if_idle(struct restore_pipe *p)
         return;
     }
     if (p->store)
-        store_free(p->store);
+        place_store_free(p->opts.place, p->store);
     p->store = NULL;
     send_control(p, &p->on_done);
 }

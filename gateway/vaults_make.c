@@ -82,10 +82,14 @@ static void create(struct vaults_task *t)
 static void on_probed(void *ctx, const struct err *err,
                       const struct store_traits *traits)
 {
-    if (err->code != ERR_OK)
-        vaults_task_end(ctx, err);
-    else
-        create(ctx);
+    struct vaults_task *t = ctx;
+
+    if (err->code != ERR_OK) {
+        vaults_task_end(t, err);
+        return;
+    }
+    place_traits_print(traits, t->new_traits);
+    create(t);
 }
 
 /* What the store cannot do is found out before anything is made in it. */

@@ -95,6 +95,7 @@ static void on_row(struct catalog_call *call, const struct err *err)
         .region = t->row.region,
         .ca_pem = t->row.ca_pem,
         .credentials = credentials ? credentials : "",
+        .traits = t->row.traits,
         .request_ms = e->config->store_request_ms,
         .retry_ms = e->config->store_retry_ms,
         .known = t->known,
@@ -164,6 +165,8 @@ static enum err_code run_keep(struct catalog_call *call, struct catalog *c,
     if (err->code == ERR_OK)
         catalog_vault_set_state(c, t->id, t->new_state, t->new_id,
                                 t->new_public, err);
+    if (*t->new_traits && err->code == ERR_OK)
+        catalog_vault_set_traits(c, t->id, t->new_traits, err);
     if (t->proved && err->code == ERR_OK)
         catalog_vault_set_proved(c, t->id, err);
     if (err->code == ERR_OK)

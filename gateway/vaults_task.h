@@ -29,6 +29,7 @@ struct vaults_task {
     /* To be put into the catalog by vaults_task_keep(). */
     struct buf new_identity, new_writer; /* empty: none */
     enum catalog_vault_state new_state;
+    char new_traits[PLACE_TRAITS_TEXT]; /* "": as they are */
     char new_id[33], new_public[IDENTITY_PUBLIC_TEXT];
     bool proved;
     void (*kept)(struct vaults_task *t, const struct err *err);

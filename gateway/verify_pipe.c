@@ -127,7 +127,7 @@ static void pipe_end(struct verify_pipe *p, const struct err *err)
     p->err = *err;
     p->verify = NULL;
     if (p->store)
-        store_free(p->store);
+        place_store_free(p->opts.place, p->store);
     p->store = NULL;
     send_control(p, &p->on_done);
 }

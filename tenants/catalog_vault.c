@@ -14,7 +14,7 @@
 #define SELECT                                                                 \
     "SELECT v.id, v.tenant_id, t.name, v.name, v.url, v.endpoint, v.region,"   \
     " v.ca_pem, v.lock, v.state, v.vault_id, v.public_key, v.existing,"        \
-    " v.proved_ms, v.created_ms"                                               \
+    " v.proved_ms, v.created_ms, v.traits"                                     \
     " FROM vault v JOIN tenant t ON t.id = v.tenant_id "
 
 static const char *const state_names[] = {"creating", "waiting", "ready"};
@@ -44,6 +44,7 @@ static bool vault_read(struct sqlite3_stmt *stmt, struct catalog_vault *v)
     v->existing = catalog_db_bool(&r);
     v->recovery_proved_ms = catalog_db_u64(&r);
     v->created_ms = catalog_db_u64(&r);
+    v->traits = catalog_db_text(&r);
     return !r.nomem;
 }
 
@@ -285,6 +286,18 @@ enum err_code catalog_vault_set_proved(struct catalog *c, int64_t id,
     return catalog_db_change(c, err, "no such vault",
                              "UPDATE vault SET proved_ms = ?2 WHERE id = ?1",
                              "ii", id, (int64_t)catalog_db_now(c));
+}
+
+enum err_code catalog_vault_set_traits(struct catalog *c, int64_t id,
+                                       const char *traits, struct err *err)
+{
+    enum err_code rc = catalog_db_check_text("traits", traits, 200, err);
+
+    if (rc != ERR_OK)
+        return rc;
+    return catalog_db_change(c, err, "no such vault",
+                             "UPDATE vault SET traits = ?2 WHERE id = ?1",
+                             "it", id, traits);
 }
 
 static const struct {

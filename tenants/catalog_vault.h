@@ -39,6 +39,7 @@ struct catalog_vault {
     bool existing;          /* was opened, not created, here */
     uint64_t recovery_proved_ms; /* a key file opened it last; 0: never */
     uint64_t created_ms;
+    const char *traits; /* what its store was found to do; "": not known */
     void *owned;
 };
 
@@ -85,6 +86,10 @@ enum err_code catalog_vault_set_state(struct catalog *c, int64_t id,
                                       const char *vault_id,
                                       const char *public_key,
                                       struct err *err);
+
+/* Words of the caller's, at most 200 bytes. ERR_NOT_FOUND. */
+enum err_code catalog_vault_set_traits(struct catalog *c, int64_t id,
+                                       const char *traits, struct err *err);
 
 enum err_code catalog_vault_set_proved(struct catalog *c, int64_t id,
                                        struct err *err);

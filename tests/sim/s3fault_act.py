@@ -348,6 +348,7 @@ class Exchange:
             label = (label + " close").strip()
         self.proxy.note(kind=r.kind, method=r.method, key=r.key,
                         query=r.query, fault=label,
+                        if_absent=r.headers.get("if-none-match") == "*",
                         server=self.server_said, told=self.told,
                         body=self.body_read, connection=self.number,
                         took_ms=round((time.monotonic() - self.began) * 1000))

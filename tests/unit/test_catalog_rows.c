@@ -363,7 +363,14 @@ static void a_vault_is_found_by_name_or_id_within_its_tenant(void **state)
     assert_ok(f, catalog_vault_get(f->c, acme, "main", &v, &f->err));
     assert_int_equal(v.id, one);
     assert_int_equal(v.state, CATALOG_VAULT_CREATING);
+    assert_string_equal(v.traits, "");
     catalog_vault_fini(&v);
+    assert_ok(f, catalog_vault_set_traits(f->c, one, "if-absent", &f->err));
+    assert_ok(f, catalog_vault_get(f->c, acme, "main", &v, &f->err));
+    assert_string_equal(v.traits, "if-absent");
+    catalog_vault_fini(&v);
+    assert_int_equal(catalog_vault_set_traits(f->c, 99, "", &f->err),
+                     ERR_NOT_FOUND);
     assert_int_equal(catalog_vault_get(f->c, 0, "main", &v, &f->err),
                      ERR_CONFLICT);
     assert_non_null(strstr(f->err.text, "'acme' and 'globex'"));

@@ -71,9 +71,57 @@ static void what_is_no_location_is_refused(void **state)
     assert_null(p);
 }
 
+/* From the probe to the catalog's text and back to a store. */
+static void what_a_probe_found_comes_back(void **state)
+{
+    static const struct store_traits found[] = {
+        {.if_absent = true, .versioned = true},
+        {.lists_at_once = true, .lock_on_put = true, .lock_on_create = true,
+         .lock_by_call = true},
+        {0},
+    };
+    static const char *const texts[] = {
+        "if-absent versioned",
+        "lists-at-once lock-on-put lock-on-create lock-by-call", "none"};
+    struct seal_suite *suite = NULL;
+    struct http_client *client = NULL;
+    struct loop *loop = NULL;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(http_client_setup(&err), ERR_OK);
+    assert_int_equal(seal_suite_new(&suite, &err), ERR_OK);
+    assert_int_equal(loop_new("t", NULL, &loop, &err), ERR_OK);
+    assert_int_equal(http_client_new(loop, 1, &client, &err), ERR_OK);
+    for (size_t i = 0; i < 3; i++) {
+        char text[PLACE_TRAITS_TEXT];
+        struct place_opts o = {
+            .url = "s3://bucket/p", .endpoint = "http://127.0.0.1:1",
+            .region = "", .ca_pem = "", .suite = suite, .traits = text,
+            .credentials = "[default]\naws_access_key_id = a\n"
+                           "aws_secret_access_key = b\n"};
+        struct place *p = NULL;
+        struct store *s = NULL;
+
+        place_traits_print(&found[i], text);
+        assert_string_equal(text, texts[i]);
+        if (place_new(&o, &p, &err) != ERR_OK ||
+            place_store(p, loop, client, &s, &err) != ERR_OK)
+            fail_msg("%s", err.text);
+        assert_memory_equal(&s->traits, &found[i], sizeof(found[i]));
+        place_store_free(p, s);
+        assert_int_equal(place_skew_ms(p), 0);
+        place_unref(p);
+    }
+    http_client_free(client);
+    loop_free(loop);
+    seal_suite_free(suite);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_probe_found_comes_back),
         cmocka_unit_test(only_allowed_locations_pass),
         cmocka_unit_test(what_is_no_location_is_refused),
     };
