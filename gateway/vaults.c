@@ -460,39 +460,6 @@ static void backend_changed(void *ctx, int64_t vault)
     reconcile_changed(e->reconcile, 0, vault);
 }
 
-struct refreshing {
-    api_json_done_fn *done;
-    void *ctx;
-};
-
-static void on_refreshed(void *ctx, const struct err *err, uint64_t count)
-{
-    struct refreshing *r = ctx;
-    struct json *answer = NULL;
-    struct err why = *err;
-
-    if (why.code == ERR_OK) {
-        answer = json_new_object();
-        if (!json_set_int(answer, "points", (int64_t)count))
-            err_set(&why, ERR_NOMEM, 0, "points");
-    }
-    r->done(r->ctx, &why, answer);
-    free(r);
-}
-
-static void backend_refresh(void *ctx, int64_t vault, api_json_done_fn *done,
-                            void *done_ctx)
-{
-    struct engine *e = ctx;
-    struct refreshing *r = calloc(1, sizeof(*r));
-
-    if (!r)
-        abort(); /* nothing is left to answer with */
-    r->done = done;
-    r->ctx = done_ctx;
-    vaults_read_points(e->vaults, vault, NULL, on_refreshed, r);
-}
-
 void vaults_backend(struct api_backend *table)
 {
     table->vault_create = vaults_create;
@@ -503,7 +470,7 @@ void vaults_backend(struct api_backend *table)
     table->key_test = vaults_key_test;
     table->key_grant = vaults_key_grant;
     table->key_export = vaults_key_export;
-    table->point_refresh = backend_refresh;
+    table->point_refresh = vaults_refresh;
 }
 
 enum err_code vaults_new(struct engine *e, struct vaults **out,

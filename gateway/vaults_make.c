@@ -319,12 +319,19 @@ static void on_test_opened(void *ctx, const struct err *err,
 {
     struct vaults_task *t = ctx;
     struct err why = *err;
+    size_t added = 0;
 
     add_check(t, "open", err, "keys unwrapped");
     if (why.code != ERR_OK) {
         test_end(t);
     } else if (t->writer) {
-        vaults_read_points(t->engine->vaults, t->id, NULL, on_test_points, t);
+        if (vaults_learn(t, opened->keys, &added, &why) != ERR_OK)
+            vaults_task_end(t, &why);
+        else if (added)
+            vaults_task_keep(t, on_granted_kept);
+        else
+            vaults_read_points(t->engine->vaults, t->id, NULL, on_test_points,
+                               t);
     } else if (writer_new(opened->keys, &t->writer, &why) == ERR_OK &&
                writer_add(t->writer, t->identity.pair.public, WRITER_GATEWAY,
                           &why) == ERR_OK &&

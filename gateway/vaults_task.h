@@ -72,6 +72,17 @@ void vaults_key_grant(void *ctx, int64_t vault, const char *public_key,
 void vaults_key_export(void *ctx, int64_t vault, api_json_done_fn *done,
                        void *done_ctx);
 
+/* Read all points of the vault anew, and before that what keys other gateways
+ * have granted us since. */
+void vaults_refresh(void *ctx, int64_t vault, api_json_done_fn *done,
+                    void *done_ctx);
+
+/* Of the keys that opening gave, those that t->writer has not: added to it, to
+ * read with, and made ready for vaults_task_keep(). added: how many; with none
+ * nothing changes. ERR_NOMEM, ERR_IO. */
+enum err_code vaults_learn(struct vaults_task *t, const struct keyring *opened,
+                           size_t *added, struct err *err);
+
 /* Something asynchronous began or is over: vaults_close() waits for it. */
 void vaults_busy(struct vaults *v);
 void vaults_idle(struct vaults *v);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys of a vault that another gateway has granted this one since it was
+ * opened, and the points that they open.
+ *
+ *   refresh: keys/ -> what is new is kept, to read with -> all points
+ */
+#include <string.h>
+
+#include "gateway/vaults_task.h"
+#include "vault/vault_open.h"
+
+static enum err_code add_new(struct keyring *to, const struct keyring *from,
+                             enum seal_key_role role, size_t *added,
+                             struct err *err)
+{
+    for (size_t i = 0; i < keyring_count(from, role); i++) {
+        const struct keyring_key *key = keyring_at(from, role, i);
+
+        if (keyring_find(to, role, &key->id))
+            continue;
+        if (keyring_add(to, role, &key->secret, false, err) != ERR_OK)
+            return err->code;
+        ++*added;
+    }
+    return ERR_OK;
+}
+
+enum err_code vaults_learn(struct vaults_task *t, const struct keyring *opened,
+                           size_t *added, struct err *err)
+{
+    struct keyring *all = NULL;
+
+    *added = 0;
+    if (keyring_copy(t->writer->keys, &all, err) != ERR_OK ||
+        add_new(all, opened, SEAL_KEY_META, added, err) != ERR_OK ||
+        add_new(all, opened, SEAL_KEY_DATA, added, err) != ERR_OK || !*added) {
+        keyring_unref(all);
+        return err->code;
+    }
+    keyring_unref(t->writer->keys);
+    t->writer->keys = all;
+    t->new_state = t->row.state;
+    snprintf(t->new_id, sizeof(t->new_id), "%s", t->row.vault_id);
+    snprintf(t->new_public, sizeof(t->new_public), "%s", t->row.public_key);
+    return writer_print(t->writer, &t->new_writer, err);
+}
+
+static void on_points(void *ctx, const struct err *err, uint64_t count)
+{
+    struct vaults_task *t = ctx;
+
+    t->answer = json_new_object();
+    json_set_int(t->answer, "points", (int64_t)count);
+    vaults_task_end(t, err);
+}
+
+static void on_kept(struct vaults_task *t, const struct err *err)
+{
+    if (err->code != ERR_OK)
+        vaults_task_end(t, err);
+    else
+        vaults_read_points(t->engine->vaults, t->id, NULL, on_points, t);
+}
+
+static void on_opened(void *ctx, const struct err *err,
+                      const struct vault_opened *opened)
+{
+    struct vaults_task *t = ctx;
+    struct err why = *err;
+    size_t added = 0;
+
+    /* Nothing is wrapped for us yet: what we hold ourselves still reads. */
+    if (why.code == ERR_KEY)
+        err_clear(&why);
+    else if (why.code == ERR_OK)
+        vaults_learn(t, opened->keys, &added, &why);
+    if (why.code == ERR_OK && added)
+        vaults_task_keep(t, on_kept);
+    else
+        on_kept(t, &why);
+}
+
+static void step_refresh(struct vaults_task *t)
+{
+    struct vault_open_opts o = {
+        .store = t->store,
+        .suite = t->engine->suite,
+        .slow = t->engine->slow_lane,
+        .budget = t->engine->budget,
+        .tenant = (uint64_t)t->row.tenant_id,
+        .vault_id = t->identity.vault_id,
+        .pair = &t->identity.pair,
+        .done = on_opened,
+        .ctx = t,
+    };
+    struct vault_open *open = NULL;
+    struct err err = {0};
+
+    if (!t->has_identity || !t->writer)
+        on_kept(t, &err); /* which says what it waits for */
+    else if (vault_open_start(&o, &open, &err) != ERR_OK)
+        vaults_task_end(t, &err);
+}
+
+void vaults_refresh(void *ctx, int64_t vault, api_json_done_fn *done,
+                    void *done_ctx)
+{
+    vaults_task_start(ctx, vault, true, NULL, NULL, step_refresh, done,
+                      done_ctx);
+}
