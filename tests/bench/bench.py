@@ -20,6 +20,8 @@ is told, not hidden.
               that queue at 640 MiB, a VM four times as large. Disks have the
               size told, an eighth of it data; --dense fills them (about 100
               GiB on --dir)
+    restart   a gateway that was killed with 1,000 jobs running, each with an
+              unfinished upload, until nothing is left behind
     index     filling the index of a vault of --index-size GiB
 
 Each round starts everything afresh and makes one backup before it measures:
@@ -41,6 +43,7 @@ import tempfile
 import benchdata
 import benchindex
 import benchlib
+import benchrestart
 import benchround
 import benchrss
 
@@ -257,7 +260,7 @@ def parse():
     p.add_argument("--index-size", type=int, default=1024, metavar="GIB",
                    help="of the vault whose index is filled")
     p.add_argument("--only", choices=["full", "again", "restore", "verify",
-                                      "rss", "index"])
+                                      "rss", "restart", "index"])
     p.add_argument("--dir", default=None, help="where there is room")
     args = p.parse_args()
     if args.rounds < 1 or args.size < 256 or args.stream_size < 64 or \
@@ -290,16 +293,19 @@ def run(args, report, folder):
     cores = benchlib.pin()
     images = {k: os.path.join(folder, k + ".raw") for k in KINDS}
     note("load %s" % " ".join("%.1f" % x for x in os.getloadavg()))
-    if args.only != "index":
+    if args.only not in ("restart", "index"):
         note("making disks of %d MiB in %s" % (args.size, folder))
         files = benchdata.make_real(images["real"], args.size * MIB)
         note("%d files; %d rounds" % (files, args.rounds))
-    if args.only not in ("rss", "index"):
+    if args.only not in ("rss", "restart", "index"):
         benchdata.make_random(images["random"], args.size * MIB)
         run_rounds(args, report, folder, images, cores)
         os.unlink(images["random"])
     if args.only in (None, "rss"):
         benchrss.measure(report, folder, images["real"], args)
+    if args.only in (None, "restart"):
+        with contextlib.ExitStack() as stack:
+            benchrestart.measure(report, folder, stack)
     if args.only in (None, "index"):
         benchindex.measure(report, folder, args.index_size)
 

@@ -244,12 +244,16 @@ class Gateway:
         self.log = os.path.join(folder, "log")
         config = dict(gateway="bench", state=os.path.join(folder, "state"),
                       socket=self.socket, memory=memory, **settings)
-        path = os.path.join(folder, "cairnd.yaml")
-        with open(path, "w", encoding="utf-8") as f:
+        self.config = os.path.join(folder, "cairnd.yaml")
+        with open(self.config, "w", encoding="utf-8") as f:
             f.writelines("%s: %s\n" % kv for kv in config.items())
+        self.start()
+
+    def start(self):
+        """Also again, once the process has ended."""
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BUILD, "cairnd"), "--config", path],
+                [os.path.join(BUILD, "cairnd"), "--config", self.config],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.pid = self.process.pid
         end = time.monotonic() + 30
@@ -260,7 +264,7 @@ class Gateway:
             except OSError:
                 if time.monotonic() > end:
                     raise Unmeasured("cairnd does not answer") from None
-                time.sleep(0.05)
+                time.sleep(0.02)
 
     def tail(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
