@@ -193,6 +193,7 @@ static enum err_code grant(struct vaults_task *t, const uint8_t public_key[32],
         .store = t->store,
         .recipients = (const uint8_t(*)[32])recipient,
         .count = 1,
+        .write.if_absent = t->store->traits.if_absent,
         .done = on_granted,
         .ctx = t,
     };

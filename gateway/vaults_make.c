@@ -69,6 +69,7 @@ static void create(struct vaults_task *t)
         .budget = t->engine->budget,
         .tenant = (uint64_t)t->row.tenant_id,
         .clock = loop_clock(t->engine->control),
+        .write.if_absent = t->store->traits.if_absent,
         .done = on_created,
         .ctx = t,
     };

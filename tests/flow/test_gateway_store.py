@@ -36,6 +36,15 @@ def probe_is_remembered(gw, proxy):
                  "with all objects but packs", n >= 2 and n == guarded, (n, guarded))
 
 
+def keys_are_not_replaced(gw, proxy):
+    proxy.log_clear()
+    gw.ok("key", "export", "--vault", "main", "--out",
+          os.path.join(gw.dir, "second.key"))
+    n, guarded = puts(proxy)
+    checks.check("nor does a wrap of a key replace anything",
+                 n >= 3 and n == guarded, (n, guarded))
+
+
 def another_time(gw, sim, proxy):
     wanted = gwcase.digests(sim, "paris", "web")["0"]
     raw = os.path.join(gw.dir, "disk.raw")
@@ -77,6 +86,7 @@ def main():
         gwcase.set_up(gw, sim, url="s3://acme/v", vault_args=[
             "--endpoint", proxy.url, "--credentials-file", credentials])
         checks.run("probe_is_remembered", probe_is_remembered, gw, proxy)
+        checks.run("keys_are_not_replaced", keys_are_not_replaced, gw, proxy)
         checks.run("another_time", another_time, gw, sim, proxy)
     checks.finish()
 
