@@ -228,12 +228,24 @@ def dead_host():
             gwlib.Gateway() as gw:
         gwcase.set_up(gw, sim)
         gw.ok("backup", "web")
+        state = sim.state("rome")
+        before = [v["name_label"] for v in state["vms"] + state["vdis"]]
         sim.fault("import_vanish", pool="rome", after=5 * MIB)
         err = refused("a host that dies in mid-import: one sentence", gw, [
             "restore", "web@latest", "--pool", "rome", "--sr", SR,
             "--network", "0=lan"], {1, 75}, ["acme", "web"])
         checks.check("that tells what could not be removed",
                      "OTHER_OPERATION_IN_PROGRESS" in err, err)
+        for vm in sim.state("rome")["vms"]:  # as a toolstack that starts anew
+            sim.do("object/set", pool="rome", ref=vm["ref"],
+                   **{"class": "VM", "set": {"current_operations": {}}})
+        end = time.monotonic() + 120
+        while gw.json("status")["places_to_tidy"] and time.monotonic() < end:
+            time.sleep(0.2)
+        state = sim.state("rome")
+        checks.same("which is removed once the pool lets go of it",
+                    [v["name_label"] for v in state["vms"] + state["vdis"]],
+                    before)
 
 
 def damage():
