@@ -69,23 +69,36 @@ run_ctest()
     count $(python3 tools/count_junit.py "$junit" $status)
 }
 
-# run_suite FILE: a program that prints "ok NAME", "not ok NAME: WHY" or
+# suite FILE: run it, keep what it says and how it ended, then say it in one
+# piece. Several run at a time.
+suite()
+{
+    local file=$1 log=build-asan/suites/${1##*/}.log with=bash status=0
+
+    case $file in *.py) with=/usr/bin/python3 ;; esac
+    timeout --kill-after=30 $SUITE_SECONDS $with "$file" >"$log" 2>&1 ||
+        status=$?
+    echo $status >"$log.status"
+    {
+        flock 9
+        echo "# $file"
+        cat "$log"
+    } 9>build-asan/suites/lock
+}
+
+# count_suite FILE: a program that prints "ok NAME", "not ok NAME: WHY" or
 # "skip NAME: WHY" per case. One that ends badly without saying so, or that says
 # nothing, has failed.
-run_suite()
+count_suite()
 {
-    local file=$1 log with=bash status=0 passed failed skipped
+    local file=$1 log=build-asan/suites/${1##*/}.log status
+    local passed failed skipped
 
-    log=build-asan/suites/$(basename "$file").log
-    mkdir -p build-asan/suites
-    case $file in *.py) with=/usr/bin/python3 ;; esac
-    echo "# $file"
-    timeout --kill-after=30 $SUITE_SECONDS $with "$file" 2>&1 | tee "$log" ||
-        status=$?
+    status=$(cat "$log.status")
     passed=$(grep -ac '^ok ' "$log" || true)
     failed=$(grep -ac '^not ok ' "$log" || true)
     skipped=$(grep -ac '^skip ' "$log" || true)
-    if [ "$failed" -eq 0 ] && [ $status -ne 0 ]; then
+    if [ "$failed" -eq 0 ] && [ "$status" -ne 0 ]; then
         echo "not ok $file: exit status $status"
         failed=1
     elif [ $((passed + failed + skipped)) -eq 0 ]; then
@@ -106,16 +119,28 @@ sanitizer_options()
 # measure memory or speed, in CAIRN_RELEASE.
 run_suites()
 {
-    local file
+    local file files=()
 
-    export CAIRN_BUILD=$PWD/build-asan CAIRN_RELEASE=$PWD/build
+    export CAIRN_BUILD=$PWD/build-asan CAIRN_RELEASE=$PWD/build SUITE_SECONDS
+    rm -rf build-asan/suites
+    mkdir -p build-asan/suites
     for file in tests/flow/test_*.py tests/flow/test_*.sh; do
         # What ctest has run is not run again.
         if [ -f "$file" ] &&
             ! grep -qF "${file##*/}" tests/flow/*.cmake; then
-            run_suite "$file"
+            files+=("$file")
         fi
     done
+    export -f suite
+    # They wait as much as they work: one for each core, whoever is next.
+    # shellcheck disable=SC2016 # the inner shell's
+    printf '%s\n' "${files[@]}" |
+        xargs -P "$(nproc)" -n 1 bash -c 'suite "$0"' || true
+    for file in "${files[@]}"; do
+        count_suite "$file"
+    done
+    # What failed is easily missed among the rest.
+    grep -a '^not ok ' build-asan/suites/*.log | sed 's/^/# /' || true
 }
 
 test_all()
