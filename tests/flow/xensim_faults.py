@@ -23,6 +23,8 @@ POOL = {
         {"name": "web", "power_state": "Halted", "nics": [{}], "disks": [
             {"size": "3 MiB", "fill": "random"},
             {"size": "8 MiB", "fill": "random", "used": "3 MiB"}]},
+        {"name": "big", "power_state": "Halted",
+         "disks": [{"size": "24 MiB", "fill": "random"}]},
         {"name": "other", "power_state": "Halted",
          "disks": [{"size": "1 MiB"}]},
         {"name": "scratch", "power_state": "Halted",
@@ -369,6 +371,16 @@ def export_broken_off(stage):
     status, body, task = stage.export("export_slow", rate=len(stage.good))
     checks.check("export_slow", 0.9 < time.monotonic() - start < 10 and
                  equal(stage, body))
+    stage.set("export_impatient", ms=300, vm="big")
+    task = xapi("task.create", "t", "")
+    with socket.create_connection((xapi.parts.hostname,
+                                   xapi.parts.port)) as s:
+        s.sendall(("GET /export?session_id=%s&ref=%s&task_id=%s HTTP/1.0"
+                   "\r\n\r\n" % (xapi.session, xapi.vm("big"),
+                                 task)).encode())
+        record = xapi.wait(task)  # nothing is read
+    checks.same("export_impatient", outcome(record)[:2],
+                ["failure", "VDI_IO_ERROR"])
     start = time.monotonic()
     status, body, task = stage.export("export_first_byte", ms=300)
     checks.check("export_first_byte", time.monotonic() - start >= 0.3 and

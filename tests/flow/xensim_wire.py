@@ -563,6 +563,22 @@ def hosts(sim):
     checks.same("who logs in there", sim.login("paris", host=1)(
         "pool.get_all_records").popitem()[1]["master"], two["ref"])
     sim.do("pool/coordinator", pool="paris", host="paris-1")
+    xapi = sim.login("paris")
+    task = xapi("task.create", "long", "")
+    sim.do("tasks/expire", pool="paris")
+    checks.same("a task of 24 hours is gone", error(
+        xapi, "task.get_status", task), ["HANDLE_INVALID", "task", task])
+    with socket.create_connection((one["address"], one["http_port"])) as s:
+        s.settimeout(10)
+        sim.do("pool/restart", pool="paris")
+        s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        checks.check("a restart may leave connections alone", s.recv(99))
+    with socket.create_connection((one["address"], one["http_port"])) as s:
+        s.settimeout(10)
+        s.sendall(b"POST / HTTP/1.1\r\n")
+        time.sleep(0.2)  # until it is accepted
+        sim.do("pool/restart", pool="paris", connections=True)
+        checks.same("or end them", s.recv(99), b"")
 
 
 def counters(sim):

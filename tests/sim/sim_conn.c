@@ -99,6 +99,13 @@ void sim_conn_end(struct sim_conn *c, enum sim_conn_end how)
     close(c->fd);
 }
 
+void sim_conn_patience(struct sim_conn *c, unsigned ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
 void sim_conn_timeout(struct sim_conn *c, unsigned ms)
 {
     struct timeval t = {ms / 1000, (ms % 1000) * 1000};

@@ -41,6 +41,8 @@ bool sim_conn_read_full(struct sim_conn *c, void *buf, size_t len);
 bool sim_conn_write(struct sim_conn *c, const void *data, size_t len);
 /* 0: for ever. */
 void sim_conn_timeout(struct sim_conn *c, unsigned ms);
+/* A write that the other side does not take for so long fails. */
+void sim_conn_patience(struct sim_conn *c, unsigned ms);
 
 /* Has the other side closed, as far as one can see without reading? */
 bool sim_conn_gone(struct sim_conn *c);

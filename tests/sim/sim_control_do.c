@@ -439,6 +439,13 @@ static struct json *host_down(struct sim *sim, const struct json *body,
     return sim_control_ok();
 }
 
+static void end_connections(struct sim_pool *pool, const struct json *body)
+{
+    if (json_bool(json_get(body, "connections"), false))
+        for (size_t i = 0; i < pool->host_count; i++)
+            sim_server_kick(&pool->hosts[i]);
+}
+
 static struct json *pool_coordinator(struct sim *sim, const struct json *body,
                                      struct err *err)
 {
@@ -452,6 +459,7 @@ static struct json *pool_coordinator(struct sim *sim, const struct json *body,
     sim_db_set_text(h->pool->db, sim_db_at(h->pool->db, "pool", 0), "master",
                     h->ref);
     sim_db_unlock(h->pool->db);
+    end_connections(h->pool, body);
     return sim_control_ok();
 }
 
@@ -464,6 +472,21 @@ static struct json *pool_restart(struct sim *sim, const struct json *body,
         return NULL;
     sim_db_lock(pool->db);
     sim_session_destroy_all(pool);
+    sim_task_kill_all(pool);
+    sim_task_forget_work(pool);
+    sim_db_unlock(pool->db);
+    end_connections(pool, body);
+    return sim_control_ok();
+}
+
+static struct json *tasks_expire(struct sim *sim, const struct json *body,
+                                 struct err *err)
+{
+    struct sim_pool *pool = sim_control_pool(sim, body, err);
+
+    if (!pool)
+        return NULL;
+    sim_db_lock(pool->db);
     sim_task_kill_all(pool);
     sim_db_unlock(pool->db);
     return sim_control_ok();
@@ -498,5 +521,6 @@ const struct sim_control_verb sim_control_do_verbs[] = {
     {"pool/coordinator", pool_coordinator},
     {"pool/restart", pool_restart},
     {"sessions/expire", sessions_expire},
+    {"tasks/expire", tasks_expire},
     {NULL, NULL},
 };

@@ -292,8 +292,14 @@ static void end_early(struct export *e, struct sim_out *out,
         end_cut(e, how);
         return;
     case SIM_OUT_GONE:
-        sim_transfer_end_task(&e->t, NULL,
-                              sim_value_texts("CLIENT_ERROR", "EPIPE", NULL));
+        if (sim_fault_planned(&e->plan, "export_impatient") &&
+            !sim_conn_gone(e->t.conn))
+            failure =
+                sim_value_texts("VDI_IO_ERROR", "Device I/O errors", NULL);
+        else
+            failure = sim_value_texts("CLIENT_ERROR", "EPIPE", NULL);
+        *how = SIM_CONN_CUT;
+        sim_transfer_end_task(&e->t, NULL, failure);
         return;
     case SIM_OUT_APPEND:
         failure = sim_fault_error(hit, "VDI_IO_ERROR");
@@ -321,6 +327,8 @@ static void stream(struct export *e, enum sim_conn_end *how)
 {
     const struct sim_hit *wait =
         sim_fault_planned(&e->plan, "export_first_byte");
+    const struct sim_hit *impatient =
+        sim_fault_planned(&e->plan, "export_impatient");
     struct sim_out *out;
     char *ova = sim_xmlrpc_fragment(e->ova.xml);
     struct err err;
@@ -328,6 +336,9 @@ static void stream(struct export *e, enum sim_conn_end *how)
 
     if (wait)
         sim_conn_stall(e->t.conn, (uint64_t)sim_fault_int(wait, "ms", 1));
+    if (impatient)
+        sim_conn_patience(e->t.conn, (unsigned)sim_fault_int(impatient, "ms",
+                                                             1000));
     out = sim_out_new(e->t.conn, compression_of(e), &e->plan);
     if (out) {
         struct sim_stream_opts opts = {

@@ -50,6 +50,7 @@ static const struct {
     {"export_append_500", " after error "},
     {"export_stall", " after ms "},
     {"export_slow", " rate "},
+    {"export_impatient", " ms "},
     {"export_keepalive", " every "},
     {"export_first_small", " bytes "},
     {"export_chunk", " bytes "},

@@ -191,6 +191,14 @@ enum err_code sim_server_set_down(struct sim_host *h, bool down,
     return ERR_OK;
 }
 
+void sim_server_kick(struct sim_host *h)
+{
+    pthread_mutex_lock(&h->lock);
+    for (struct sim_conn *c = h->conns; c; c = c->next)
+        sim_conn_kick(c);
+    pthread_mutex_unlock(&h->lock);
+}
+
 /* ---- a connection ---- */
 
 struct accepted {

@@ -20,4 +20,7 @@ void sim_server_start(struct sim *sim);
 enum err_code sim_server_set_down(struct sim_host *h, bool down,
                                   struct err *err);
 
+/* End the connections it has; it takes new ones. */
+void sim_server_kick(struct sim_host *h);
+
 #endif

@@ -146,6 +146,17 @@ void sim_task_end(struct sim_host *host, const char *task, const char *method,
     sim_fault_release(&delay);
 }
 
+void sim_task_forget_work(struct sim_pool *pool)
+{
+    static const char *const classes[] = {"VM", "VDI"};
+    struct sim_object *o;
+
+    for (size_t c = 0; c < sizeof(classes) / sizeof(classes[0]); c++)
+        for (size_t i = 0; (o = sim_db_at(pool->db, classes[c], i)); i++)
+            if (sim_db_get(o, "current_operations")->count > 0)
+                sim_db_set(pool->db, o, "current_operations", sim_value_map());
+}
+
 void sim_task_kill_all(struct sim_pool *pool)
 {
     struct sim_object *t;

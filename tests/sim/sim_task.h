@@ -17,6 +17,8 @@ void sim_task_set_progress(struct sim_pool *pool, const char *task,
 bool sim_task_cancelled(struct sim_pool *pool, const char *task);
 /* Pending tasks die as in a toolstack restart. */
 void sim_task_kill_all(struct sim_pool *pool);
+/* No object is being worked on any more, whatever tasks were at it. */
+void sim_task_forget_work(struct sim_pool *pool);
 
 /*
  * Without the lock: end a task. Both values are taken; failure NULL: success,
