@@ -74,7 +74,11 @@ static const struct setting rows[] = {
     ROW("pool_answer", SETTING_DURATION, pool_answer_ms, 0, HOURS, "0 s",
         "time for a pool to answer a call; 0 s: the built-in limit"),
     ROW("pool_retry", SETTING_DURATION, pool_retry_ms, 0, 24 * HOURS, "0 s",
-        "how long calls to a pool are tried again; 0 s: the built-in limit"),
+        "how long calls to a pool, and removals of disks in use, are tried "
+        "again; 0 s: the built-in limit"),
+    ROW("pool_verdict", SETTING_DURATION, pool_verdict_ms, 0, 24 * HOURS,
+        "0 s", "time for a pool to say how an export or import went, after its "
+        "last byte; 0 s: the built-in limits"),
     ROW("export_first_byte", SETTING_DURATION, export_first_byte_ms, 0,
         24 * HOURS, "0 s",
         "time until an export begins; 0 s: the built-in limit"),

@@ -38,6 +38,11 @@ static void on_export_done(void *ctx, const struct err *err)
     }
 }
 
+static void on_export_broken(void *ctx, const struct err *err)
+{
+    job_backup_fail(ctx, err, EXIT_PEER_POOL);
+}
+
 static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
 {
     struct backup *b = ctx;
@@ -60,6 +65,7 @@ static void on_pipe_ready(void *ctx)
         .gateway = b->job->engine->gateway,
         .job = b->job->id,
         .ready = on_ticket,
+        .broken = on_export_broken,
         .done = on_export_done,
         .ctx = b,
     };

@@ -8,6 +8,8 @@
 #include "base/failpoint.h"
 #include "tenants/catalog_journal.h"
 
+#define CANCEL_PATIENCE_MS 15000
+
 void job_backup_fail(struct backup *b, const struct err *err,
                         enum exit_peer peer)
 {
@@ -94,7 +96,7 @@ static void on_snapshot_removed(void *ctx, const struct err *err)
 
 static bool end_snapshot(struct backup *b)
 {
-    const struct xenapi_vm_remove_opts o = {
+    struct xenapi_vm_remove_opts o = {
         .ref = b->snapshot,
         .snapshot = true,
         .done = on_snapshot_removed,
@@ -102,6 +104,8 @@ static bool end_snapshot(struct backup *b)
     };
     struct err err = {0};
 
+    if (job_is_cancelled(b->job)) /* that ends within 30 s */
+        o.patience_ms = CANCEL_PATIENCE_MS;
     if (b->removed || !b->snapshot[0])
         return false;
     if (b->removing)

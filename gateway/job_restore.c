@@ -205,6 +205,11 @@ static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
         start_pipe(r, ticket);
 }
 
+static void on_import_broken(void *ctx, const struct err *err)
+{
+    restore_fail(ctx, err, EXIT_PEER_POOL);
+}
+
 static void on_noted(void *ctx, const struct err *err, int64_t row)
 {
     struct restore *r = ctx;
@@ -216,6 +221,7 @@ static void on_noted(void *ctx, const struct err *err, int64_t row)
         .job = r->job->id,
         .restore = r->plan.keep_uuid,
         .ready = on_ticket,
+        .broken = on_import_broken,
         .done = on_imported,
         .ctx = r,
     };

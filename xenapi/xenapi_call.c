@@ -35,6 +35,7 @@ struct xenapi_call {
     char *method;
     struct xmlrpc *params;
     bool async, reads;
+    bool repeats; /* twice is as good as once */
     struct xenapi_call_inner inner;
     void (*progress)(void *ctx, double fraction);
     xenapi_call_done_fn *done;
@@ -320,15 +321,16 @@ static void on_refused(struct xenapi_call *c)
     end(c);
 }
 
-/* No answer. What only reads, or never got there, may be said again. */
+/* No answer. What may be done twice, or never got there, is said again. */
 static void on_broken(struct xenapi_call *c, const struct err *err, bool unsent)
 {
-    bool passing = err->code == ERR_UNREACHABLE || err->code == ERR_IO;
+    bool passing = err->code == ERR_UNREACHABLE || err->code == ERR_IO ||
+                   (err->code == ERR_TIMEOUT && unsent);
     struct err why = *err;
 
     if (err->code == ERR_UNREACHABLE)
         xenapi_session_lost(c->session, c->login, err);
-    if (passing && (unsent || c->reads) && !c->inner.no_repeat &&
+    if (passing && (unsent || c->repeats) && !c->inner.no_repeat &&
         ++c->broken_tries < BROKEN_TRIES) {
         pause_call(c);
         return;
@@ -476,6 +478,13 @@ static bool only_reads(const char *method)
     return strstr(method, ".get_") || strncmp(method, "event.", 6) == 0;
 }
 
+/* A key that is added twice is there already, which those who add see to. */
+static bool may_repeat(const char *method)
+{
+    return strstr(method, ".set_") || strstr(method, ".add_to_") ||
+           strstr(method, ".remove_from_");
+}
+
 enum err_code xenapi_call_start_inner(struct xenapi_session *s,
                                       const struct xenapi_call_opts *opts,
                                       const struct xenapi_call_inner *inner,
@@ -506,6 +515,7 @@ enum err_code xenapi_call_start_inner(struct xenapi_session *s,
     c->session = s;
     c->async = opts->async;
     c->reads = !opts->async && only_reads(opts->method);
+    c->repeats = c->reads || (!opts->async && may_repeat(opts->method));
     c->progress = opts->progress;
     c->done = opts->done;
     c->ctx = opts->ctx;

@@ -4,8 +4,10 @@
  *
  * At most 20 calls of a session are on their way at once; more wait in order.
  * SESSION_INVALID logs in anew and repeats once; TOO_MANY_PENDING_TASKS waits
- * and repeats ten times; a broken connection repeats what only reads (X.get_*)
- * three times, and nothing else. The session's thread.
+ * and repeats ten times; a broken connection repeats what only reads or may be
+ * done twice (X.get_*, X.set_*, X.add_to_*, X.remove_from_*: a key that is there
+ * already may be our own) three times, and else only what was never sent. The
+ * session's thread.
  */
 #ifndef CAIRN_XENAPI_XENAPI_CALL_H
 #define CAIRN_XENAPI_XENAPI_CALL_H

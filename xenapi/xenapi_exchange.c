@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  *   CREATING -> STREAMING -> JUDGING -> (done)
- *                    task ends: noted
+ *                    task succeeds: noted
+ *                    task fails: broken, unless the stream ends soon
  */
 #include "xenapi/xenapi_exchange.h"
 
@@ -32,6 +33,7 @@ struct xenapi_exchange {
     struct xmlrpc *result;
     struct timer late;
     bool cancelled;
+    char gateway[XENAPI_TASK_MARK], job[XENAPI_TASK_MARK]; /* of the mark */
     struct err err;
 };
 
@@ -147,6 +149,16 @@ void xenapi_exchange_streamed(struct xenapi_exchange *x,
     judge_in(x, x->task ? wait : 0);
 }
 
+/* The pool has time to say more, by the bytes that it sends at the end. */
+static void on_broken(struct timer *t)
+{
+    struct xenapi_exchange *x =
+        (struct xenapi_exchange *)((char *)t -
+                                   offsetof(struct xenapi_exchange, late));
+
+    x->opts.broken(x->opts.ctx, &x->task_err);
+}
+
 static void on_task_progress(void *ctx, double fraction)
 {
     struct xenapi_exchange *x = ctx;
@@ -166,6 +178,11 @@ static void on_task_done(void *ctx, const struct err *err,
     x->result = result;
     if (x->state == JUDGING)
         judge(x);
+    else if (err->code != ERR_OK && x->opts.broken)
+        timer_start(xenapi_session_loop(x->flow.session), &x->late,
+                    xenapi_session_timing(x->flow.session)->verdict /
+                        FAILED_SHARE,
+                    on_broken);
 }
 
 /* ---- Beginning ---- */
@@ -174,6 +191,30 @@ static void fail(struct xenapi_exchange *x, const struct err *err)
 {
     err_keep(&x->err, err);
     finish(x);
+}
+
+static bool is_of_another(void *ctx, const char *job)
+{
+    return strcmp(job, ((struct xenapi_exchange *)ctx)->job) != 0;
+}
+
+static void on_swept(void *ctx, const struct err *err, size_t removed)
+{
+    finish(ctx);
+}
+
+/* No answer: if there is a task all the same, it is found by its mark. */
+static void fail_unanswered(struct xenapi_exchange *x, const struct err *err)
+{
+    const struct xenapi_task_sweep_opts o = {.gateway = x->gateway,
+                                             .spare = is_of_another,
+                                             .done = on_swept,
+                                             .ctx = x};
+
+    err_keep(&x->err, err);
+    if (!x->job[0] ||
+        xenapi_task_sweep(x->flow.session, &o, NULL) != ERR_OK)
+        finish(x);
 }
 
 static struct xenapi_ticket *issue(struct xenapi_exchange *x)
@@ -197,6 +238,10 @@ static void on_created(struct xenapi_flow *f, const struct xenapi_answer *a)
     struct xenapi_ticket *ticket;
     struct err err = *a->err;
 
+    if (err.code != ERR_OK && !a->failure) {
+        fail_unanswered(x, &err);
+        return;
+    }
     if (err.code == ERR_OK && (!ref[0] || strlen(ref) >= sizeof(x->ref)))
         err_set(&err, ERR_PROTOCOL, 0, "task.create: no ref");
     if (err.code == ERR_OK)
@@ -280,8 +325,11 @@ enum err_code xenapi_exchange_start(struct xenapi_session *s,
     x->opts.label = x->opts.query = NULL; /* the caller's */
     x->opts.gateway = x->opts.job = NULL;
     mark[0] = 0;
-    if (opts->gateway && opts->job)
+    if (opts->gateway && opts->job) {
+        snprintf(x->gateway, sizeof(x->gateway), "%s", opts->gateway);
+        snprintf(x->job, sizeof(x->job), "%s", opts->job);
         xenapi_task_mark(mark, opts->gateway, opts->job);
+    }
     xenapi_flow_init(&x->flow, s, on_stop);
     xenapi_flow_call(&x->flow, "task.create",
                      xenapi_call_params("ss", opts->label, mark), on_created);

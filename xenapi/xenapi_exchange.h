@@ -25,6 +25,7 @@ struct xenapi_exchange_opts {
     bool upload;
     uint64_t verdict_ms; /* from the stream's end to the task's */
     void (*ready)(void *ctx, struct xenapi_ticket *ticket);
+    void (*broken)(void *ctx, const struct err *err);
     void (*progress)(void *ctx, double fraction); /* NULL: unused */
     /* One of the two. vm_ref: what the task made; NULL on failure. */
     void (*exported)(void *ctx, const struct err *err);

@@ -28,6 +28,10 @@ struct xenapi_export_opts {
     /* Run a transfer with this (hold it to keep it), then report its end with
      * xenapi_export_streamed(). Once. */
     void (*ready)(void *ctx, struct xenapi_ticket *ticket);
+    /* The pool has given up the task, for this cause, and yet the stream goes
+     * on or says nothing: it will not be believed, so cancel it. Once at most,
+     * between ready() and xenapi_export_streamed(). NULL: not wanted. */
+    void (*broken)(void *ctx, const struct err *err);
     void (*progress)(void *ctx, double fraction); /* the task's; NULL: unused */
     /*
      * Once, later; after ready() not before xenapi_export_streamed(). The first

@@ -27,6 +27,8 @@ struct xenapi_import_opts {
     bool restore;        /* keep UUIDs (and MACs); see DESIGN.md */
     /* Run an upload with this, then report it with xenapi_import_streamed(). */
     void (*ready)(void *ctx, struct xenapi_ticket *ticket);
+    /* As of xenapi_export_opts. */
+    void (*broken)(void *ctx, const struct err *err);
     void (*progress)(void *ctx, double fraction);
     /*
      * Once, later; after ready() not before xenapi_import_streamed(). vm_ref:

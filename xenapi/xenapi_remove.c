@@ -15,8 +15,8 @@
 
 #include "xenapi/xenapi_flow.h"
 
-#define TRIES_MAX 10
 #define DISKS_MAX 256
+#define FAILED_TRIES 2 /* after failures that nobody expects to pass */
 
 struct ref {
     char text[XENAPI_REF_MAX];
@@ -36,6 +36,7 @@ struct xenapi_remove {
     bool in_use;              /* another VM has the disk at hand */
     char vbd[XENAPI_REF_MAX]; /* that is being looked at */
     unsigned tries;
+    uint64_t waited_ms; /* for what is in use, of the whole patience */
     struct err err;
 };
 
@@ -95,21 +96,44 @@ static bool keep_refs(struct ref **list, size_t *count,
     return true;
 }
 
+/* Is it worth while to ask again whether it can be destroyed? What was done in
+ * spite of a failure, or of an answer that was lost, is then gone. */
+static bool is_passing(const struct xenapi_remove *r,
+                       const struct xenapi_answer *a)
+{
+    enum err_code code = a->err->code;
+
+    if (a->failure)
+        return code == ERR_AGAIN || r->tries < FAILED_TRIES ||
+               xenapi_rpc_is(a->failure, "SR_BACKEND_FAILURE_24");
+    return code == ERR_IO || code == ERR_AGAIN || code == ERR_TIMEOUT ||
+           code == ERR_UNREACHABLE || code == ERR_PROTOCOL;
+}
+
+/* It was not destroyed. Go on with `then` in a while? */
+static bool wait_for_it(struct xenapi_remove *r, const struct xenapi_answer *a,
+                        xenapi_flow_fn *then)
+{
+    uint64_t pause = xenapi_session_timing(r->flow.session)->retry;
+
+    if (a->err->code == ERR_OK || is_gone(a) || !is_passing(r, a) ||
+        r->flow.cancelled || r->waited_ms + pause > r->opts.patience_ms)
+        return false;
+    r->tries++;
+    r->waited_ms += pause;
+    xenapi_flow_wait(&r->flow, pause, then);
+    return true;
+}
+
 /* ---- The disks, once the VM is gone ---- */
 
 static void on_vdi_destroyed(struct xenapi_flow *f,
                              const struct xenapi_answer *a)
 {
     struct xenapi_remove *r = of(f);
-    bool busy = xenapi_rpc_is(a->failure, "VDI_IN_USE") ||
-                xenapi_rpc_is(a->failure, "OTHER_OPERATION_IN_PROGRESS") ||
-                xenapi_rpc_is(a->failure, "SR_BACKEND_FAILURE_24");
 
-    if (busy && ++r->tries < TRIES_MAX && !f->cancelled) {
-        xenapi_flow_wait(f, xenapi_session_timing(f->session)->retry,
-                         look_at_disk);
+    if (wait_for_it(r, a, look_at_disk))
         return;
-    }
     if (a->err->code != ERR_OK && !is_gone(a)) {
         note(r, a->err);
         if (is_hopeless(a)) {
@@ -270,12 +294,8 @@ static void on_vm_destroyed(struct xenapi_flow *f,
 {
     struct xenapi_remove *r = of(f);
 
-    if (xenapi_rpc_is(a->failure, "OTHER_OPERATION_IN_PROGRESS") &&
-        ++r->tries < TRIES_MAX && !f->cancelled) {
-        xenapi_flow_wait(f, xenapi_session_timing(f->session)->retry,
-                         on_vm_wait_over);
+    if (wait_for_it(r, a, on_vm_wait_over))
         return;
-    }
     if (a->err->code != ERR_OK && !is_gone(a)) {
         note(r, a->err);
         finish(r);
@@ -452,6 +472,8 @@ enum err_code xenapi_remove_start(struct xenapi_session *s,
         return err_set(err, ERR_NOMEM, 0, "removing a VM");
     }
     r->opts = *opts;
+    if (r->opts.patience_ms == 0)
+        r->opts.patience_ms = xenapi_session_timing(s)->booting;
     memcpy(r->vm, opts->ref, strlen(opts->ref) + 1);
     r->must_be_snapshot = opts->snapshot;
     xenapi_flow_init(&r->flow, s, on_stop);

@@ -8,6 +8,7 @@
 #define CAIRN_XENAPI_XENAPI_REMOVE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "xenapi/xenapi_session.h"
@@ -18,6 +19,7 @@ struct xenapi_remove_opts {
     const char *ref;
     bool snapshot;
     const char *guard_key, *guard_value;
+    uint64_t patience_ms; /* 0: that of the session for a host that boots */
     void (*done)(void *ctx, const struct err *err);
     void *ctx;
 };

@@ -34,6 +34,11 @@ static void set_timing(struct xenapi_timing *t, const struct xenapi_timing *o)
 
     for (size_t i = 0; i < sizeof(*t) / sizeof(*to); i++)
         to[i] = from[i] ? from[i] : otherwise[i];
+    /* Who waits for a short time only wants to try within it. */
+    if (!o->retry && t->retry > t->booting / 60)
+        t->retry = t->booting / 60 + 1;
+    if (!o->poll && t->poll > t->booting / 10)
+        t->poll = t->booting / 10 + 1;
 }
 
 static void free_secret(char *text)

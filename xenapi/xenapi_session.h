@@ -37,10 +37,13 @@ struct xenapi_timing {
     uint64_t connect;     /* 10 s: one host, with TLS */
     uint64_t answer;      /* 120 s: an RPC's first byte */
     uint64_t booting;     /* 5 min: HOST_STILL_BOOTING and unreachable members
-                             are tried again so long, before a call fails */
-    uint64_t retry;       /* 5 s: between two tries of anything */
+                             are tried again so long, before a call fails;
+                             disks in use, before they stay */
+    uint64_t retry;       /* 5 s, and 1/60 of `booting` at most: between two
+                             tries of anything */
     uint64_t event;       /* 30 s: one event.from */
-    uint64_t poll;        /* 30 s: a watched task is asked for by name */
+    uint64_t poll;        /* 30 s, and 1/10 of `booting` at most: a watched task
+                             is asked for by name */
     uint64_t verdict;     /* 2 min: a task's end after the end of its stream */
     uint64_t import_verdict; /* 30 min: the same of an import */
     uint64_t first_byte;  /* 30 min: of an export, and of an import's answer */

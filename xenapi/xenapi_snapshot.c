@@ -242,7 +242,8 @@ static void on_made(struct xenapi_snapshot *op)
                      xenapi_call_params("sb", op->ref, false), on_no_template);
 }
 
-/* The answer was lost: is there a snapshot of that name, or will there be? */
+/* It failed, or the answer was lost: is there a snapshot of that name, or will
+ * there be? */
 static void on_named(struct xenapi_flow *f, const struct xenapi_answer *a)
 {
     struct xenapi_snapshot *op = of(f);
@@ -295,10 +296,15 @@ static void on_snapshot(struct xenapi_flow *f, const struct xenapi_answer *a)
         return;
     }
     op->err = *a->err;
-    if (a->failure || xenapi_session_is_closing(f->session))
-        finish(op); /* the pool itself removes what it made */
-    else
-        look_for_name(f, NULL);
+    if (xenapi_session_is_closing(f->session)) {
+        finish(op);
+        return;
+    }
+    /* The pool itself removes what it made before it says no; a look will do.
+     * Where the answer was lost, it may still be at it. */
+    if (a->failure)
+        op->tries = NAME_TRIES - 1;
+    look_for_name(f, NULL);
 }
 
 void xenapi_snapshot_cancel(struct xenapi_snapshot *op)

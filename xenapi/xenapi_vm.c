@@ -121,6 +121,7 @@ enum err_code xenapi_vm_remove(struct xenapi_session *s,
         .snapshot = opts->snapshot,
         .guard_key = opts->guard_key,
         .guard_value = opts->guard_value,
+        .patience_ms = opts->patience_ms,
         .done = on_removed,
         .ctx = op,
     };

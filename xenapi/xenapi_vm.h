@@ -26,14 +26,15 @@ void xenapi_vm_cancel(struct xenapi_vm_op *op);
 /*
  * Remove a snapshot, or a VM that we made, with its disks: unblock, shut down
  * if it is not halted, VM.destroy, then VDI.destroy of each disk that no other
- * VM uses - ten tries 5 s apart while dom0 still holds a disk, whose leftover
- * VBDs in control domains are removed. What is gone already is no error.
+ * VM uses - again and again while dom0 still holds a disk, whose leftover VBDs
+ * in control domains are removed. What is gone already is no error.
  */
 struct xenapi_vm_remove_opts {
     const char *ref;
     bool snapshot; /* refuse (ERR_CONFLICT) to touch it unless it is one */
     /* Not NULL: refuse unless other_config has this key and value. */
     const char *guard_key, *guard_value;
+    uint64_t patience_ms; /* with disks in use; 0: xenapi_timing.booting */
     xenapi_vm_done_fn *done;
     void *ctx;
 };

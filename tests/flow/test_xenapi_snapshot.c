@@ -344,7 +344,7 @@ static void a_disk_that_stays_in_use_is_told(void **state)
     (void)state;
     make(&e, "24");
     mine.ref = e.inventory->vms[0].ref;
-    sim_fault(&rig.sim, "{\"name\": \"vdi_in_use\", \"count\": 10}");
+    sim_fault(&rig.sim, "{\"name\": \"vdi_in_use\", \"count\": 21}");
     err = remove_vm(&mine);
     assert_int_equal(err.code, ERR_AGAIN);
     assert_non_null(strstr(err.text, "VDI_IN_USE"));
