@@ -9,3 +9,5 @@ gw_test(test_seal_seen test_session_rig PkgConfig::CRYPTO)
 target_sources(test_seal_seen PRIVATE ${CMAKE_SOURCE_DIR}/crypto/seal_cipher.c
   ${CMAKE_SOURCE_DIR}/crypto/seal_seen.c)
 target_compile_definitions(test_seal_seen PRIVATE CAIRN_FAILPOINTS)
+
+gw_test(test_bombs gw_vault gw_image)
