@@ -374,6 +374,14 @@ static void deliver_cancel(struct mail *mail)
     backup_pipe_fail(p, &p->why);
 }
 
+static void deliver_hurry(struct mail *mail)
+{
+    struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, to_hurry);
+
+    if (p->session)
+        session_abandon(p->session);
+}
+
 enum err_code backup_pipe_start(const struct backup_pipe_opts *opts,
                                 struct backup_pipe **out, struct err *err)
 {
@@ -400,6 +408,7 @@ enum err_code backup_pipe_start(const struct backup_pipe_opts *opts,
     p->to_export.deliver = deliver_export;
     p->to_commit.deliver = deliver_commit;
     p->to_cancel.deliver = deliver_cancel;
+    p->to_hurry.deliver = deliver_hurry;
     p->to_bye.deliver = deliver_bye;
     p->on_ready.deliver = deliver_ready;
     p->on_streamed.deliver = backup_feed_deliver_streamed;
@@ -438,4 +447,12 @@ void backup_pipe_cancel(struct backup_pipe *p, const struct err *why)
     else
         err_set(&p->why, ERR_CANCELLED, 0, "cancelled");
     send_data(p, &p->to_cancel);
+}
+
+void backup_pipe_hurry(struct backup_pipe *p)
+{
+    if (p->hurried || !p->cancelled || p->over)
+        return;
+    p->hurried = true;
+    send_data(p, &p->to_hurry);
 }

@@ -88,4 +88,7 @@ void backup_pipe_commit(struct backup_pipe *p);
  * NULL: ERR_CANCELLED) is what done() says unless something failed before. */
 void backup_pipe_cancel(struct backup_pipe *p, const struct err *why);
 
+/* After that: break off the clean-up in the vault, too. */
+void backup_pipe_hurry(struct backup_pipe *p);
+
 #endif

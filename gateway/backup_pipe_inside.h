@@ -32,9 +32,10 @@ struct backup_pipe {
     struct backup_pipe_disk *disks;
     struct xenapi_ticket *ticket;
     struct err why; /* of a cancel; control loop's until the mail is read */
-    bool exported, committed, cancelled, over; /* control loop: what was sent */
+    /* control loop: what was sent */
+    bool exported, committed, cancelled, hurried, over;
 
-    struct mail to_start, to_export, to_commit, to_cancel, to_bye;
+    struct mail to_start, to_export, to_commit, to_cancel, to_hurry, to_bye;
     struct mail on_ready, on_streamed, on_progress, on_done, on_gone;
     atomic_bool progress_busy;
     struct backup_pipe_figures shown; /* in on_progress, then on_done */

@@ -388,6 +388,7 @@ void job_finish(struct job *job, const struct err *err, enum exit_peer peer,
     struct jobs_entry *e = job->entry;
     char who[160];
 
+    timer_stop(&e->hurry);
     timer_stop(&e->progress);
     write_progress(e);
     end_state(e, err);

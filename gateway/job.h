@@ -33,6 +33,10 @@ struct job_kind {
      * ERR_CANCELLED - or with success, when it is too late. Called once at
      * most, never after job_finish(). */
     void (*cancel)(struct job *job);
+    /* It was asked to end some seconds ago: break off the clean-up, too; what
+     * is left stands in the journal, and is looked after when the job has
+     * ended. Called again and again until then. NULL: ends at once anyway. */
+    void (*hurry)(struct job *job);
 };
 
 extern const struct job_kind job_kind_backup;

@@ -220,7 +220,7 @@ static void on_snapshot(void *ctx, const struct err *err,
     b->snapping_op = NULL;
     gates_leave(&b->snapping);
     if (err->code != ERR_OK) {
-        if (b->row)
+        if (b->row && !b->hurry)
             job_note_close(b->job, b->row);
         job_backup_fail(b, err, EXIT_PEER_POOL);
         return;
@@ -559,8 +559,22 @@ static void backup_cancel(struct job *job)
     job_backup_fail(b, &err, EXIT_PEER_NONE);
 }
 
+static void backup_hurry(struct job *job)
+{
+    struct backup *b = job->state;
+
+    b->hurry = true;
+    if (b->snapping_op)
+        xenapi_snapshot_abandon(b->snapping_op);
+    if (b->pipe)
+        backup_pipe_hurry(b->pipe);
+    if (b->removing)
+        xenapi_vm_cancel(b->removing);
+}
+
 const struct job_kind job_kind_backup = {
     .name = "backup",
     .start = backup_start,
     .cancel = backup_cancel,
+    .hurry = backup_hurry,
 };

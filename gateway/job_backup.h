@@ -47,6 +47,7 @@ struct backup {
     struct job_rows rows; /* of objects and points */
     uint64_t total_bytes;
     bool ending, removed, kept;
+    bool hurry; /* nothing more is taken away: reconcile.h looks after it */
     unsigned calls; /* of catalog, journal, pools, vaults: to come back */
     struct err err;
     enum exit_peer peer;

@@ -108,6 +108,12 @@ static bool end_snapshot(struct backup *b)
         o.patience_ms = CANCEL_PATIENCE_MS;
     if (b->removed || !b->snapshot[0])
         return false;
+    if (b->hurry && !b->removing) {
+        job_warn(b->job, "snapshot %s is removed later",
+                 job_backup_vm(b->made)->uuid);
+        b->removed = true;
+        return false;
+    }
     if (b->removing)
         return true;
     job_stage(b->job, "remove snapshot");

@@ -588,8 +588,18 @@ static void restore_cancel(struct job *job)
     restore_fail(r, &err, EXIT_PEER_NONE);
 }
 
+static void restore_hurry(struct job *job)
+{
+    struct restore *r = job->state;
+
+    r->hurry = true;
+    if (r->op)
+        xenapi_vm_cancel(r->op);
+}
+
 const struct job_kind job_kind_restore = {
     .name = "restore",
     .start = restore_start,
     .cancel = restore_cancel,
+    .hurry = restore_hurry,
 };

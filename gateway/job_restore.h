@@ -53,6 +53,7 @@ struct restore {
                           but for its release; "": none */
     struct json *receipt;
     bool ending, undone, finished;
+    bool hurry; /* nothing more is taken away: reconcile.h looks after it */
     unsigned calls;
     uint64_t sent;
     struct walk_figures figures;

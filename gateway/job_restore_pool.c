@@ -50,6 +50,10 @@ bool restore_pool_undo(struct restore *r)
     if (r->err.code == ERR_OK || !r->row || r->finished || r->undone)
         return false;
     r->undone = true;
+    if (r->hurry) {
+        job_warn(r->job, "the half-restored VM is removed later");
+        return false;
+    }
     job_stage(r->job, "remove what was made");
     /* Without a VM's name the pool says that it has removed what there was;
      * it is asked all the same. */

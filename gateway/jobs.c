@@ -13,6 +13,11 @@
 #include "tenants/catalog_journal.h"
 #include "tenants/catalog_vault.h"
 
+/* A job ends within 30 s of being told to, and a pool's task that was cancelled
+ * has 20 s of these. */
+#define HURRY_MS 8000
+#define HURRY_AGAIN_MS 2000
+#define END_AGAIN_MS 5000 /* an end that could not be written */
 
 static const struct job_kind *const kinds[] = {
     &job_kind_backup,
@@ -316,6 +321,14 @@ static enum err_code run_finish(struct catalog_call *call, struct catalog *c,
     return catalog_commit(c, err);
 }
 
+static void on_end_again(struct timer *t)
+{
+    struct jobs_entry *e = (struct jobs_entry *)(void *)((char *)t -
+                               offsetof(struct jobs_entry, hurry));
+
+    catalog_call_start(e->jobs->engine->catalog, &e->call);
+}
+
 static void on_finished(struct catalog_call *call, const struct err *err)
 {
     struct jobs_entry *e = (struct jobs_entry *)(void *)((char *)call -
@@ -323,9 +336,17 @@ static void on_finished(struct catalog_call *call, const struct err *err)
     struct jobs *jobs = e->jobs;
 
     (void)FAILPOINT("job_end_written");
-    if (err->code != ERR_OK)
+    if (err->code != ERR_OK) {
         log_event(LOG_ERROR, "job_end_not_written", log_text("job", e->job.id),
                   log_err(err), LOG_END);
+        /* The disk is full, perhaps. Else it would be shown as running until
+         * the next start. */
+        if (!jobs->stopping) {
+            timer_start(jobs->engine->control, &e->hurry, END_AGAIN_MS,
+                        on_end_again);
+            return;
+        }
+    }
     api_job_changed(jobs->engine->api, e->job.id);
     jobs->running--;
     if (e->counted)
@@ -359,12 +380,23 @@ void jobs_entry_ended(struct jobs_entry *e)
     catalog_call_start(e->jobs->engine->catalog, &e->call);
 }
 
+static void on_hurry(struct timer *t)
+{
+    struct jobs_entry *e = (struct jobs_entry *)(void *)((char *)t -
+                               offsetof(struct jobs_entry, hurry));
+
+    timer_start(e->jobs->engine->control, t, HURRY_AGAIN_MS, on_hurry);
+    e->job.kind->hurry(&e->job);
+}
+
 void jobs_tell_cancel(struct jobs_entry *e)
 {
     if (e->state != ENTRY_RUNNING || e->cancel_told)
         return;
     e->cancel_told = true;
-    e->job.kind->cancel(&e->job);
+    if (e->job.kind->hurry)
+        timer_start(e->jobs->engine->control, &e->hurry, HURRY_MS, on_hurry);
+    e->job.kind->cancel(&e->job); /* it may be over */
 }
 
 void jobs_end_queued(struct jobs_entry *e, const struct err *why)
@@ -494,6 +526,10 @@ void jobs_stop(struct jobs *jobs, void (*stopped)(void *ctx), void *ctx)
     jobs->stopped_ctx = ctx;
     for (struct jobs_entry *e = jobs->first; e; e = next) {
         next = e->next;
+        if (e->state == ENTRY_ENDING && timer_is_armed(&e->hurry)) {
+            timer_stop(&e->hurry);
+            on_end_again(&e->hurry);
+        }
         jobs_tell_cancel(e);
     }
     jobs_wake(jobs);

@@ -34,6 +34,8 @@ struct jobs_entry {
     char stage[48];
     bool stage_dirty;
     uint64_t done_bytes, total_bytes;
+    struct timer hurry;    /* armed: it was told to end; or its end could not be
+                              written down */
     struct timer progress; /* armed: something is to be written down */
     struct catalog_call call; /* of starting and ending */
     struct err cause;

@@ -74,10 +74,12 @@ static void finish(struct s3_upload_op *op, const struct err *err)
 
 void s3_upload_cancel(struct s3_upload_op *op)
 {
+    bool again = op->cancelled;
+
     op->cancelled = true;
-    if (op->request && op->created)
+    if (op->request && op->created && !again)
         s3_request_last_try(op->request);
-    else if (op->request && !op->is_abort)
+    else if (op->request)
         s3_request_cancel(op->request);
 }
 
@@ -421,7 +423,10 @@ static void on_aborted(void *ctx, const struct err *err,
 /* The parts have ended. */
 static void begin_abort(struct s3_upload_op *op)
 {
-    if (send_abort(op, &op->err) != ERR_OK)
+    if (op->cancelled)
+        err_set(&op->err, ERR_CANCELLED, 0, "%s: upload of %s: cancelled",
+                s3_client_name(op->client), op->up->key);
+    if (op->cancelled || send_abort(op, &op->err) != ERR_OK)
         finish_abort(op, &op->err);
 }
 

@@ -80,8 +80,9 @@ enum err_code s3_upload_abort_by_id(struct s3_client *c, const char *key,
                                     struct err *err);
 
 /* done() (or created()) gets ERR_CANCELLED later, or the result if that came
- * first. An abort is not called off, and a create under way is waited for, so
- * that what it makes can be aborted. */
+ * first. A create under way is waited for, so that what it makes can be
+ * aborted, unless it is cancelled again. Of an abort that is cancelled nobody
+ * knows what came: it is to be done again, by name. */
 void s3_upload_cancel(struct s3_upload_op *op);
 
 #endif

@@ -162,8 +162,10 @@ static void retreat(struct session *s)
         return;
     if (s->state == SESSION_FAILING) {
         s->state = SESSION_CLEANING;
-        session_send_abort(s);
-        session_commit_clean(s);
+        if (!s->abandoned) {
+            session_send_abort(s);
+            session_commit_clean(s);
+        }
     }
     if (!s->busy)
         s->state = SESSION_ENDED;
@@ -384,6 +386,18 @@ void session_cancel(struct session *s)
 {
     if (s->state != SESSION_ENDED)
         session_fail_at(s, ERR_CANCELLED, "cancelled");
+}
+
+void session_abandon(struct session *s)
+{
+    if (s->err.code == ERR_OK || s->state == SESSION_ENDED)
+        return;
+    s->abandoned = true;
+    if (s->state == SESSION_FAILING || s->state == SESSION_CLEANING) {
+        session_send_cancel(s);
+        session_commit_abandon(s);
+    }
+    session_kick(s);
 }
 
 const struct point *session_parent(const struct session *s)

@@ -205,6 +205,10 @@ void session_finish(struct session *s, const void *metadata, size_t len);
  * at any time between session_start() and done(). */
 void session_cancel(struct session *s);
 
+/* After session_cancel(): break off the clean-up as well. What it has not
+ * closed is left; done() comes soon. A point that may be committed stays. */
+void session_abandon(struct session *s);
+
 /* So far; for progress. */
 const struct session_figures *session_figures(const struct session *s);
 

@@ -39,6 +39,8 @@ static void to_step(struct session *s, enum session_commit_step step)
 
 struct removal {
     struct session *session;
+    struct removal *next, **link; /* of the session's */
+    struct store_op *op;
     char name[NAME_TEXT];
 };
 
@@ -53,6 +55,9 @@ static void on_removed(void *ctx, const struct err *err,
     if (err->code == ERR_OK && s->events.closed)
         s->events.closed(s->opts.ctx, "point", r->name);
     s->commit->removing--;
+    *r->link = r->next;
+    if (r->next)
+        r->next->link = r->link;
     free(r);
     session_release(s);
 }
@@ -68,10 +73,15 @@ static void remove_point(struct session *s, const char *name)
         return;
     r->session = s;
     snprintf(r->name, sizeof(r->name), "%s", name);
-    if (store_remove(s->opts.store, &opts, NULL, &ignored) != ERR_OK) {
+    if (store_remove(s->opts.store, &opts, &r->op, &ignored) != ERR_OK) {
         free(r);
         return;
     }
+    r->next = s->commit->removals;
+    r->link = &s->commit->removals;
+    if (r->next)
+        r->next->link = &r->next;
+    s->commit->removals = r;
     s->commit->removing++;
     s->busy++;
 }
@@ -503,4 +513,10 @@ void session_commit_clean(struct session *s)
         remove_point(s, s->commit->name);
     session_note_close(s, &s->commit->note);
     remove_former(s);
+}
+
+void session_commit_abandon(struct session *s)
+{
+    for (struct removal *r = s->commit->removals; r; r = r->next)
+        store_op_cancel(r->op);
 }

@@ -81,6 +81,7 @@ struct session_commit {
     char anchor[NAME_TEXT]; /* the unfinished one that lies in the store */
     struct store_op *op;
     unsigned removing;
+    struct removal *removals;
 };
 
 /* --- session_again.c ------------------------------------------------- */

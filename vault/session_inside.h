@@ -348,6 +348,7 @@ struct session {
     struct buf metadata;
     bool finishing; /* session_finish() was called */
     bool committed; /* nothing can fail it any more */
+    bool abandoned; /* nothing is taken away any more */
 };
 
 /* Let everything do what it can now. The session may be gone afterwards. */
@@ -481,6 +482,8 @@ void session_commit_go(struct session *s);
 void session_commit_cancel(struct session *s);
 /* Remove points that were put and are not committed; counted as busy. */
 void session_commit_clean(struct session *s);
+/* Break that off. */
+void session_commit_abandon(struct session *s);
 /* What became of a condemned chunk, of a page. */
 void session_commit_again(struct session *s, struct session_ref before,
                           struct session_ref now);

@@ -314,6 +314,11 @@ void xenapi_snapshot_cancel(struct xenapi_snapshot *op)
     op->flow.cancelled = true;
 }
 
+void xenapi_snapshot_abandon(struct xenapi_snapshot *op)
+{
+    xenapi_flow_cancel(&op->flow);
+}
+
 static void on_stop(struct xenapi_flow *f)
 {
     xenapi_flow_cancel(f);

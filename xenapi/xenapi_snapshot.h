@@ -45,6 +45,9 @@ enum err_code xenapi_snapshot_start(struct xenapi_session *s,
                                     struct err *err);
 /* done() comes with ERR_CANCELLED when the pool is clean again. */
 void xenapi_snapshot_cancel(struct xenapi_snapshot *op);
+/* The same without waiting for the pool: what it is making comes nevertheless,
+ * and xenapi_snapshot_find() finds it then. */
+void xenapi_snapshot_abandon(struct xenapi_snapshot *op);
 
 struct xenapi_snapshot_found {
     const char *ref, *uuid, *name;

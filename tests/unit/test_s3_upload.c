@@ -252,6 +252,26 @@ static void an_abort_cancels_parts_and_leaves_none_behind(void **state)
     s3_rig_close(&r);
 }
 
+static void an_abort_that_is_cancelled_ends(void **state)
+{
+    static const struct s3_rig_answer answers[] = {CREATED, {.forever = true}};
+    struct second end = {0};
+    struct s3_upload_op *op;
+    struct s3_rig r;
+
+    open_rig(&r, answers, 2);
+    assert_int_equal(s3_rig_create(&r, "k"), ERR_OK);
+    assert_int_equal(s3_upload_abort(r.upload, on_second, &end, &op, &r.err),
+                     ERR_OK);
+    while (s3_rig_seen(&r) < 2)
+        s3_rig_run_ms(&r, 5);
+    s3_upload_cancel(op);
+    while (!end.done)
+        s3_rig_run_ms(&r, 5);
+    assert_int_equal(end.err.code, ERR_CANCELLED);
+    s3_rig_close(&r);
+}
+
 static void checksums_of_parts_come_back_with_complete(void **state)
 {
     static const struct s3_rig_answer answers[] = {
@@ -441,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_doubtful_complete_is_settled_by_a_look),
         cmocka_unit_test(an_abort_of_what_is_gone_is_an_abort),
         cmocka_unit_test(an_abort_cancels_parts_and_leaves_none_behind),
+        cmocka_unit_test(an_abort_that_is_cancelled_ends),
         cmocka_unit_test(checksums_of_parts_come_back_with_complete),
         cmocka_unit_test(a_lost_create_leaves_no_upload),
         cmocka_unit_test(strays_that_stay_are_no_reason_to_give_up),
