@@ -9,6 +9,7 @@ CAIRN_KILLS=N: so many random moments of each kind (default 2);
 CAIRN_SEED=N repeats a run."""
 import os
 import random
+import signal
 import sqlite3
 import sys
 import time
@@ -289,6 +290,34 @@ def folder_vault():
         world.all_points()
 
 
+def stalled(world, osd):
+    """The store hangs while an upload is open, and the job is cancelled."""
+    gw, sim = world.gw, world.sim
+    world.change(20)
+    sim.fault("export_slow", pool="paris", rate=12 * MIB)
+    run = gw.start_run("backup", "web")
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not world.uploads():
+        time.sleep(0.05)
+    os.kill(osd, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        job = gw.json("job", "list")[0]["id"]
+        gw.run("job", "cancel", job)
+        run.wait(60)
+        took = time.monotonic() - began
+        checks.check("cancelled while the store hangs: it ends within 30 s",
+                     took < 30 and gw.json("job", "show", job)["state"] ==
+                     "cancelled", took)
+    finally:
+        os.kill(osd, signal.SIGCONT)
+        run.communicate()
+        sim.clear()
+    world.settle()
+    checks.same("and when the store is back its upload is aborted",
+                world.left(), [])
+
+
 def object_store():
     with cephlib.Ceph() as ceph, simlib.Sim(pools()) as sim, Gateway() as gw:
         boto = ceph.boto()
@@ -308,6 +337,7 @@ def object_store():
                           "session_point_seen"):
             world.kill_backup(failpoint)
         world.kill_restore("restore_streamed")
+        stalled(world, ceph.pid("osd.0"))
         world.kill_at_random()
         folder = os.path.join(gw.dir, "copy")
         for page in boto.get_paginator("list_objects_v2").paginate(
