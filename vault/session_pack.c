@@ -233,7 +233,7 @@ static bool fits(const struct session_pack *p, uint32_t stored)
 
 static bool room_for_entry(struct session_pack *p)
 {
-    uint32_t room = 2 * p->slots_room;
+    uint32_t room = p->slots_room ? 2 * p->slots_room : SLOTS_BEGIN;
     uint8_t *more;
 
     if (p->slots < p->slots_room)
