@@ -42,9 +42,8 @@ static void on_gone(void *ctx, struct http_call *http, bool complete)
     struct api_call *call = http_call_user(http);
 
     (void)ctx;
-    (void)complete;
     if (call)
-        api_call_gone(call);
+        api_call_gone(call, complete);
 }
 
 enum err_code api_open(struct api *api, const struct api_listen *listen,

@@ -555,11 +555,11 @@ void api_call_arrive(struct api *api, struct http_call *http,
     }
 }
 
-void api_call_gone(struct api_call *call)
+void api_call_gone(struct api_call *call, bool complete)
 {
     call->http = NULL;
     if (call->stream)
-        api_stream_gone(call->stream);
+        api_stream_gone(call->stream, complete);
     else if (call->answered || !call->busy)
         call_free(call);
 }

@@ -108,8 +108,9 @@ struct api {
 /* api.c: a call is gone; the last one of a closing API tells closed(). */
 void api_settle(struct api *api);
 
-/* api_stream.c: the client of a stream went away. */
-void api_stream_gone(struct api_stream *s);
+/* api_stream.c: the client of a stream went away; complete: with all of it,
+ * which is none of the job's concern. */
+void api_stream_gone(struct api_stream *s, bool complete);
 
 /* Run on the lane, then then(call) on the loop; NULL: api_call_done(). When it
  * fails, api_call_fail() follows. */
@@ -184,7 +185,8 @@ enum err_code api_call_tenant(struct api_call *call, struct catalog *c,
 /* A call has arrived; it answers by itself when it cannot even be made. */
 void api_call_arrive(struct api *api, struct http_call *http,
                      bool provider_door);
-/* The server has no more of it: answered, or the client went away. */
-void api_call_gone(struct api_call *call);
+/* The server has no more of it: answered (complete), or the client went away.
+ */
+void api_call_gone(struct api_call *call, bool complete);
 
 #endif

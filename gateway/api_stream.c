@@ -59,10 +59,11 @@ void api_stream_attach(struct api_stream *s,
         timer_start(s->call->api->loop, &s->call->timer, 0, on_late_gone);
 }
 
-void api_stream_gone(struct api_stream *s)
+void api_stream_gone(struct api_stream *s, bool complete)
 {
     s->gone = true;
-    stream_tell_gone(s);
+    if (!complete)
+        stream_tell_gone(s);
 }
 
 void api_stream_begin(struct api_stream *s, const char *job_id, int64_t length)

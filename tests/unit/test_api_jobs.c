@@ -482,6 +482,27 @@ static void a_client_that_leaves_is_told_to_the_engine_once(void **state)
     assert_string_equal(api_rig_text(r, "items.0.outcome"), "cancelled");
 }
 
+/* Between the last byte and the end of the job a client may leave. */
+static void a_client_that_leaves_with_all_of_it_cancels_nothing(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    struct err ok = {0};
+
+    stream_begin(w);
+    api_stream_begin(r->stream, "01job", 8);
+    assert_true(api_rig_lend(r->stream, "abcdefgh", 8));
+    rig_run(&r->net);
+    assert_int_equal(r->call.err.code, ERR_OK);
+    assert_int_equal(r->call.body.len, 8);
+    rig_run_ms(&r->net, 50);
+    assert_int_equal(r->gone, 0);
+    api_stream_end(r->stream, &ok, EXIT_OK);
+    rig_run_ms(&r->net, 20);
+    assert_int_equal(api_rig_ask(r, "GET", "/audit", NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.outcome"), "ok");
+}
+
 /* A queued job of acme. */
 static void job_make(struct api_rig *r, char path[64])
 {
@@ -706,6 +727,7 @@ int main(void)
         ROW(what_is_lent_comes_back_when_the_client_has_read_it),
         ROW(what_is_retracted_is_not_read_any_more),
         ROW(a_client_that_leaves_is_told_to_the_engine_once),
+        ROW(a_client_that_leaves_with_all_of_it_cancels_nothing),
         ROW(a_long_poll_answers_when_the_job_changes),
         ROW(a_change_that_nobody_told_is_seen_within_two_seconds),
         ROW(a_final_job_keeps_nobody_waiting),
