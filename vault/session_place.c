@@ -143,7 +143,8 @@ static bool store_entry(struct session_batch *b, struct session_entry *e)
 
     if (!p || (b->pack != p && first_unsealed(b) < b->placed))
         return false;
-    b->pack = p;
+    if (b->pack != p) /* a worker may read it, sealing the others */
+        b->pack = p;
     session_pack_place(p, e);
     if (e->what == SESSION_DATA)
         s->figures.fresh += e->len;
