@@ -110,7 +110,7 @@ static void a_wrong_value_is_named_and_changes_nothing(void **state)
          "listen: wanted a text of 0 to 8 bytes, got '123456789'"},
         {"state", "", "state: wanted a text of 1 to 100 bytes, got ''"},
         {"listen", "\xff",
-         "listen: wanted a text of 0 to 8 bytes, got '\xff'"},
+         "listen: wanted a text of 0 to 8 bytes, got '?'"},
     };
     struct err err;
 
