@@ -127,7 +127,7 @@ run_suites()
     for file in tests/flow/test_*.py tests/flow/test_*.sh; do
         # What ctest has run is not run again.
         if [ -f "$file" ] &&
-            ! grep -qF "${file##*/}" tests/flow/*.cmake; then
+            ! grep -qF "/flow/${file##*/}" tests/flow/*.cmake; then
             files+=("$file")
         fi
     done
