@@ -96,8 +96,8 @@ static bool is_gone(const struct reading *r, const char *name)
 {
     struct name parts;
 
-    if (r->one_vm && (!name_parse(name, &parts) ||
-                      memcmp(parts.id.b, r->vm_tag.b, sizeof(r->vm_tag.b))))
+    if (r->one_vm &&
+        (!name_parse(name, &parts) || !id16_equal(&parts.id, &r->vm_tag)))
         return false; /* was not looked for */
     for (size_t i = 0; i < r->list->count; i++)
         if (strcmp(r->list->entry[i].name, name) == 0)
