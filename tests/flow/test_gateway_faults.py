@@ -225,7 +225,7 @@ def dead_host():
     """A host dies in mid-import: its task stays, and nothing is cleaned up."""
     disk = {"size": 48 * MIB, "fill": "random"}
     with simlib.Sim(world(gwcase.vm("web", disk))) as sim, \
-            gwlib.Gateway() as gw:
+            gwlib.Gateway(pool_retry="10 s", pool_verdict="30 s") as gw:
         gwcase.set_up(gw, sim)
         gw.ok("backup", "web")
         state = sim.state("rome")
