@@ -54,7 +54,7 @@ static struct seen look(void)
 {
     struct seen s = {0};
     uint8_t *records;
-    struct stat st;
+    struct stat st = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     assert_true(fd >= 0 && fstat(fd, &st) == 0);
