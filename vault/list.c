@@ -174,6 +174,7 @@ enum err_code list_decode(struct slice plain, struct list **out,
     struct owned *o = calloc(1, sizeof(*o));
     struct field_reader r;
     struct field f;
+    enum err_code rc;
 
     if (!o)
         return err_set(err, ERR_NOMEM, 0, "list");
@@ -182,9 +183,10 @@ enum err_code list_decode(struct slice plain, struct list **out,
     while (field_next(&r, &f, err))
         if (take_field(o, &f, err) != ERR_OK)
             break;
-    if (err->code != ERR_OK || check_both(&o->list, err) != ERR_OK) {
+    rc = err->code != ERR_OK ? err->code : check_both(&o->list, err);
+    if (rc != ERR_OK) {
         list_free(&o->list);
-        return err->code;
+        return rc;
     }
     *out = &o->list;
     return ERR_OK;

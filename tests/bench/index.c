@@ -46,7 +46,7 @@ struct bench {
     bool done;
 };
 
-static void die(const char *fmt, ...)
+static _Noreturn void die(const char *fmt, ...)
 {
     va_list ap;
 

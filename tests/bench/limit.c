@@ -69,7 +69,7 @@ struct limit {
     struct chunk chunk[CHUNKS];
 };
 
-static void die(const char *fmt, ...)
+static _Noreturn void die(const char *fmt, ...)
 {
     va_list ap;
 

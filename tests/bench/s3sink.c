@@ -72,7 +72,7 @@ static void on_signal(int number)
     ending = 1;
 }
 
-static void die(const char *why)
+static _Noreturn void die(const char *why)
 {
     fprintf(stderr, "s3sink: %s: %s\n", why, strerror(errno));
     exit(1);

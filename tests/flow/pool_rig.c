@@ -257,7 +257,7 @@ char *pool_rig_ref(struct pool_rig *r, const char *name)
     struct json *j = sim_call(&r->sim, "/sim/records?class=VM", NULL);
     char *found = NULL;
 
-    for (size_t i = 0; i < json_count(j); i++) {
+    for (size_t i = 0; i < json_count(j) && !found; i++) {
         const struct json *record = NULL;
         const char *ref = json_key_at(j, i, &record);
 

@@ -46,7 +46,7 @@ struct tool {
     struct err err;
 };
 
-static void die(const char *what, const struct err *err)
+static _Noreturn void die(const char *what, const struct err *err)
 {
     fprintf(stderr, "vault_tool: %s: %s\n", what, err->text);
     exit(1);
