@@ -124,23 +124,13 @@ static void on_opened(void *ctx, const struct err *err,
                  (int64_t)(keyring_count(opened->keys, SEAL_KEY_META) +
                            keyring_count(opened->keys, SEAL_KEY_DATA)));
     t->proved = true;
-    t->new_state = t->row.state;
-    snprintf(t->new_id, sizeof(t->new_id), "%s", t->row.vault_id);
-    snprintf(t->new_public, sizeof(t->new_public), "%s", t->row.public_key);
+    vaults_task_as_it_is(t);
     vaults_task_keep(t, on_tested_kept);
 }
 
 static void step_test(struct vaults_task *t)
 {
-    struct vault_open_opts o = {
-        .store = t->store,
-        .suite = t->engine->suite,
-        .slow = t->engine->slow_lane,
-        .budget = t->engine->budget,
-        .tenant = (uint64_t)t->row.tenant_id,
-        .done = on_opened,
-        .ctx = t,
-    };
+    struct vault_open_opts o = vaults_task_opening(t, on_opened);
     struct vault_open *open = NULL;
     struct seal_keyfile file = {0};
     struct err err = {0};
@@ -177,9 +167,7 @@ static void on_granted(void *ctx, const struct err *err)
         vaults_task_end(t, err);
         return;
     }
-    t->new_state = t->row.state;
-    snprintf(t->new_id, sizeof(t->new_id), "%s", t->row.vault_id);
-    snprintf(t->new_public, sizeof(t->new_public), "%s", t->row.public_key);
+    vaults_task_as_it_is(t);
     vaults_task_keep(t, on_tested_kept);
 }
 

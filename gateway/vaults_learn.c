@@ -40,9 +40,7 @@ enum err_code vaults_learn(struct vaults_task *t, const struct keyring *opened,
     }
     keyring_unref(t->writer->keys);
     t->writer->keys = all;
-    t->new_state = t->row.state;
-    snprintf(t->new_id, sizeof(t->new_id), "%s", t->row.vault_id);
-    snprintf(t->new_public, sizeof(t->new_public), "%s", t->row.public_key);
+    vaults_task_as_it_is(t);
     return writer_print(t->writer, &t->new_writer, err);
 }
 
@@ -83,20 +81,12 @@ static void on_opened(void *ctx, const struct err *err,
 
 static void step_refresh(struct vaults_task *t)
 {
-    struct vault_open_opts o = {
-        .store = t->store,
-        .suite = t->engine->suite,
-        .slow = t->engine->slow_lane,
-        .budget = t->engine->budget,
-        .tenant = (uint64_t)t->row.tenant_id,
-        .vault_id = t->identity.vault_id,
-        .pair = &t->identity.pair,
-        .done = on_opened,
-        .ctx = t,
-    };
+    struct vault_open_opts o = vaults_task_opening(t, on_opened);
     struct vault_open *open = NULL;
     struct err err = {0};
 
+    o.vault_id = t->identity.vault_id;
+    o.pair = &t->identity.pair;
     if (!t->has_identity || !t->writer)
         on_kept(t, &err); /* which says what it waits for */
     else if (vault_open_start(&o, &open, &err) != ERR_OK)

@@ -206,15 +206,7 @@ static void on_opened(void *ctx, const struct err *err,
 
 static enum err_code open_it(struct vaults_task *t, struct err *err)
 {
-    struct vault_open_opts o = {
-        .store = t->store,
-        .suite = t->engine->suite,
-        .slow = t->engine->slow_lane,
-        .budget = t->engine->budget,
-        .tenant = (uint64_t)t->row.tenant_id,
-        .done = on_opened,
-        .ctx = t,
-    };
+    struct vault_open_opts o = vaults_task_opening(t, on_opened);
     struct vault_open *open = NULL;
     struct seal_keyfile file = {0};
     struct id16 id = {{0}};
@@ -345,16 +337,7 @@ static void on_test_opened(void *ctx, const struct err *err,
 
 static void step_test(struct vaults_task *t)
 {
-    struct vault_open_opts o = {
-        .store = t->store,
-        .suite = t->engine->suite,
-        .slow = t->engine->slow_lane,
-        .budget = t->engine->budget,
-        .tenant = (uint64_t)t->row.tenant_id,
-        .pair = &t->identity.pair,
-        .done = on_test_opened,
-        .ctx = t,
-    };
+    struct vault_open_opts o = vaults_task_opening(t, on_test_opened);
     struct vault_open *open = NULL;
     struct err err = {0};
 
@@ -365,6 +348,7 @@ static void step_test(struct vaults_task *t)
         return;
     }
     o.vault_id = t->identity.vault_id;
+    o.pair = &t->identity.pair;
     if (vault_open_start(&o, &open, &err) != ERR_OK)
         vaults_task_end(t, &err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/vaults_task.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,7 +146,30 @@ void vaults_task_start(struct engine *e, int64_t vault, bool known,
     catalog_call_start(e->catalog, &t->call);
 }
 
+struct vault_open_opts
+vaults_task_opening(struct vaults_task *t,
+                    void (*done)(void *ctx, const struct err *err,
+                                 const struct vault_opened *opened))
+{
+    return (struct vault_open_opts){
+        .store = t->store,
+        .suite = t->engine->suite,
+        .slow = t->engine->slow_lane,
+        .budget = t->engine->budget,
+        .tenant = (uint64_t)t->row.tenant_id,
+        .done = done,
+        .ctx = t,
+    };
+}
+
 /* --- keeping ------------------------------------------------------------- */
+
+void vaults_task_as_it_is(struct vaults_task *t)
+{
+    t->new_state = t->row.state;
+    snprintf(t->new_id, sizeof(t->new_id), "%s", t->row.vault_id);
+    snprintf(t->new_public, sizeof(t->new_public), "%s", t->row.public_key);
+}
 
 static enum err_code run_keep(struct catalog_call *call, struct catalog *c,
                               struct err *err)

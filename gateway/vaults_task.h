@@ -10,6 +10,7 @@
 #include "gateway/vaults.h"
 #include "tenants/catalog_vault.h"
 #include "vault/identity.h"
+#include "vault/vault_open.h"
 #include "vault/writer.h"
 
 struct vaults_task {
@@ -46,6 +47,16 @@ void vaults_task_start(struct engine *e, int64_t vault, bool known,
                        const char *text, const char *more,
                        void (*step)(struct vaults_task *t),
                        api_json_done_fn *done, void *ctx);
+
+/* For opening the vault of t, which is done()'s ctx: all but vault_id and the
+ * key, which the caller knows. */
+struct vault_open_opts
+vaults_task_opening(struct vaults_task *t,
+                    void (*done)(void *ctx, const struct err *err,
+                                 const struct vault_opened *opened));
+
+/* To be kept: the state, id and public key that the row has. */
+void vaults_task_as_it_is(struct vaults_task *t);
 
 /* Write new_* and the state into the catalog, then kept(). */
 void vaults_task_keep(struct vaults_task *t,
