@@ -2,11 +2,12 @@
 /*
  * A backup, on the control loop:
  *
- *   vault, pool, VM, witness -> room among the SR's snapshots -> memory -> snapshot -> pipe: session, export, commit
- *   -> snapshot removed -> point into the catalog -> end
+ *   vault, pool, VM, witness -> room among the SR's snapshots -> memory
+ *   -> snapshot -> pipe: session, export, commit -> snapshot removed
+ *   -> point into the catalog -> end
  *
- * Whatever goes wrong, job_backup_end() is entered and stays entered: it looks at
- * what is still there, starts the removal of one thing, and is called again
+ * Whatever goes wrong, job_backup_end() is entered and stays entered: it looks
+ * at what is still there, starts the removal of one thing, and is called again
  * when that is gone. The same way leads out of a success.
  */
 #include "gateway/job_backup.h"
@@ -216,6 +217,7 @@ static void on_snapshot(void *ctx, const struct err *err,
                         struct xenapi_inventory *inventory)
 {
     struct backup *b = ctx;
+    const struct xenapi_vm *vm;
 
     b->snapping_op = NULL;
     gates_leave(&b->snapping);
@@ -227,10 +229,11 @@ static void on_snapshot(void *ctx, const struct err *err,
     }
     (void)FAILPOINT("backup_snapshot_made");
     b->made = inventory;
-    snprintf(b->snapshot, sizeof(b->snapshot), "%s", job_backup_vm(inventory)->ref);
+    vm = job_backup_vm(inventory);
+    snprintf(b->snapshot, sizeof(b->snapshot), "%s", vm->ref);
     job_note_update(b->job, b->row, b->snapshot, NULL);
-    job_log(b->job, "info", "snapshot %s of %zu disks",
-            job_backup_vm(inventory)->uuid, job_backup_vm(inventory)->disk_count);
+    job_log(b->job, "info", "snapshot %s of %zu disks", vm->uuid,
+            vm->disk_count);
     if (b->ending)
         job_backup_end(b);
     else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gateway/job_restore.h - what job_restore.c (from the point to the transfer)
- * and job_restore_pool.c (what is done in the pool after it) share and nobody
- * else sees. Control loop.
+ * gateway/job_restore.h - what job_restore.c (from the point to the transfer),
+ * job_restore_pool.c (what is done in the pool after it) and job_restore_end.c
+ * share and nobody else sees. Control loop.
  */
 #ifndef CAIRN_GATEWAY_JOB_RESTORE_H
 #define CAIRN_GATEWAY_JOB_RESTORE_H

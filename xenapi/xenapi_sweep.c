@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   tasks -> [snapshots that are being made: waited for] -> half-imported VMs -> snapshots -> their disks without a VM
+ *   tasks -> [snapshots that are being made: waited for] -> half-imported VMs
+ *     -> snapshots -> their disks without a VM
  *
  * A failure at one thing is kept; the rest is tried all the same, unless the
  * pool cannot be asked at all.
