@@ -2,7 +2,7 @@
 /*
  * A backup, on the control loop:
  *
- *   vault, pool, VM, witness -> room among the SR's snapshots -> memory
+ *   vault, pool, VM, owner, witness -> room among the SR's snapshots -> memory
  *   -> snapshot -> pipe: session, export, commit -> snapshot removed
  *   -> point into the catalog -> end
  *
@@ -18,6 +18,7 @@
 
 #include "base/failpoint.h"
 #include "base/parse.h"
+#include "gateway/job_owner.h"
 
 #define SERIES_KEY "cairn:series"
 
@@ -407,6 +408,8 @@ static enum err_code run_witness(struct catalog_call *call, struct catalog *c,
                            offsetof(struct backup, call));
     struct catalog_point p = {0};
 
+    if (job_owner_check(c, b->job, job_backup_vm(b->live), err) != ERR_OK)
+        return err->code;
     if (catalog_point_newest(c, b->vault->id, b->series, &p, err) == ERR_OK) {
         if (strlen(p.name) < sizeof(b->witness.name)) {
             snprintf(b->witness.name, sizeof(b->witness.name), "%s", p.name);

@@ -107,7 +107,8 @@ static enum err_code point_write(struct catalog *c,
 }
 
 /*
- * The VM is the tenant's from the moment its snapshot was taken. What was read
+ * The VM is the tenant's from the moment its snapshot was taken, unless it is
+ * somebody's already: only a move takes a VM from its owner. What was read
  * from a vault settles nothing: a tenant that holds its keys can write points
  * about anybody's VMs there.
  */
@@ -119,9 +120,9 @@ static enum err_code point_settle_owner(struct catalog *c,
                            "INSERT INTO vm_owner SELECT ?1, tenant_id, ?3"
                            " FROM vault WHERE id = ?2"
                            " ON CONFLICT (vm_uuid) DO UPDATE SET"
-                           " tenant_id = excluded.tenant_id,"
                            " since_ms = excluded.since_ms"
-                           " WHERE excluded.since_ms >= vm_owner.since_ms",
+                           " WHERE excluded.tenant_id = vm_owner.tenant_id"
+                           " AND excluded.since_ms >= vm_owner.since_ms",
                            "tii", p->vm_uuid, p->vault_id,
                            (int64_t)p->started_ms);
 }
