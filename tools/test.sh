@@ -3,6 +3,7 @@
 # Everything that checks Cairn, counted. Sourced by run and .ci/run.
 
 SUITE_SECONDS=3600
+SOME_MUTANTS=24
 PASSED=0
 FAILED=0
 SKIPPED=0
@@ -86,23 +87,21 @@ suite()
     } 9>build-asan/suites/lock
 }
 
-# count_suite FILE: a program that prints "ok NAME", "not ok NAME: WHY" or
-# "skip NAME: WHY" per case. One that ends badly without saying so, or that says
-# nothing, has failed.
-count_suite()
+# count_log NAME LOG STATUS: a program that prints "ok NAME", "not ok NAME: WHY"
+# or "skip NAME: WHY" per case. One that ends badly without saying so, or that
+# says nothing, has failed.
+count_log()
 {
-    local file=$1 log=build-asan/suites/${1##*/}.log status
-    local passed failed skipped
+    local name=$1 log=$2 status=$3 passed failed skipped
 
-    status=$(cat "$log.status")
     passed=$(grep -ac '^ok ' "$log" || true)
     failed=$(grep -ac '^not ok ' "$log" || true)
     skipped=$(grep -ac '^skip ' "$log" || true)
     if [ "$failed" -eq 0 ] && [ "$status" -ne 0 ]; then
-        echo "not ok $file: exit status $status"
+        echo "not ok $name: exit status $status"
         failed=1
     elif [ $((passed + failed + skipped)) -eq 0 ]; then
-        echo "not ok $file: no case was run"
+        echo "not ok $name: no case was run"
         failed=1
     fi
     count "$passed" "$failed" "$skipped"
@@ -119,7 +118,7 @@ sanitizer_options()
 # measure memory or speed, in CAIRN_RELEASE.
 run_suites()
 {
-    local file files=()
+    local file log files=()
 
     export CAIRN_BUILD=$PWD/build-asan CAIRN_RELEASE=$PWD/build SUITE_SECONDS
     rm -rf build-asan/suites
@@ -137,10 +136,24 @@ run_suites()
     printf '%s\n' "${files[@]}" |
         xargs -P "$(nproc)" -n 1 bash -c 'suite "$0"' || true
     for file in "${files[@]}"; do
-        count_suite "$file"
+        log=build-asan/suites/${file##*/}.log
+        count_log "$file" "$log" "$(cat "$log.status")"
     done
     # What failed is easily missed among the rest.
     grep -a '^not ok ' build-asan/suites/*.log | sed 's/^/# /' || true
+}
+
+# A few of the mutants of tests/mutants/, other ones each day: would these tests
+# tell? All of them: ./run mutants
+run_mutants()
+{
+    local log=build-asan/mutants.log status=0
+
+    echo "# tests/mutants/"
+    /usr/bin/python3 tests/mutants/run.py --some $SOME_MUTANTS >"$log" 2>&1 ||
+        status=$?
+    cat "$log"
+    count_log tests/mutants/run.py "$log" $status
 }
 
 test_all()
@@ -152,6 +165,7 @@ test_all()
         sanitizer_options
         run_ctest build-asan "unit tests, ASan and UBSan"
         run_ctest build-tsan "threaded tests, TSan" -L threaded
+        run_mutants
         run_suites
     fi
     conclude

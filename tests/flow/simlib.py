@@ -301,7 +301,10 @@ class Checks:
                           "wanted %.300r, got %.300r" % (wanted, got))
 
     def run(self, name, function, *args):
-        """A test function; what it raises is a failure."""
+        """A test function; what it raises is a failure. Where CAIRN_ONLY
+        names some, no other is run."""
+        if name not in os.environ.get("CAIRN_ONLY", name).split():
+            return
         try:
             function(*args)
         except Exception as e:  # whatever it is, the next test must run

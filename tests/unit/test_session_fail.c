@@ -164,6 +164,36 @@ static void a_put_that_was_repeated_is_no_conflict(void **state)
     free(data);
 }
 
+/* Something else lies where the pack shall. */
+static enum err_code put_where_another_lies(struct store *s,
+                                            const struct store_put_opts *opts,
+                                            struct store_op **out,
+                                            struct err *err)
+{
+    if (strncmp(opts->name, "packs/", 6) == 0)
+        assert_true(store_fault_poke(rig.bucket, opts->name, opts->body->data,
+                                     opts->body->len - 1, rig.wall_ms));
+    return plain->put(s, opts, out, err);
+}
+
+static void a_packs_name_that_is_taken_fails_it(void **state)
+{
+    uint8_t *data = noise(MIB, 8);
+    struct rig_backup b = one_disk(data, MIB);
+    struct store_ops taken = *rig.store->ops;
+
+    (void)state;
+    plain = rig.store->ops;
+    taken.put = put_where_another_lies;
+    rig.store->ops = &taken;
+    rig_start(&rig, &b);
+    rig_run(&rig);
+    rig.store->ops = plain;
+    assert_int_equal(b.err.code, ERR_CONFLICT);
+    nothing_is_left(&b, 0, "a name that is taken", 1);
+    free(data);
+}
+
 /* One store stands still: what is under way is called back at once. */
 static void cancelling_works_at_any_time(void **state)
 {
@@ -428,6 +458,7 @@ int main(void)
         T(each_listing_that_breaks_ends_it_cleanly),
         T(a_point_that_reads_back_wrongly_is_not_committed),
         T(a_put_that_was_repeated_is_no_conflict),
+        T(a_packs_name_that_is_taken_fails_it),
         T(cancelling_works_at_any_time),
         T(cancelling_works_at_any_byte),
         T(cancelling_at_once_works),
