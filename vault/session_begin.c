@@ -99,6 +99,15 @@ static struct found *find(struct session_begin *b, const char *name)
 
 /* --- reading points -------------------------------------------------- */
 
+/* Ours is to come after every good point. */
+static void note_time(struct session *s, const struct found *f)
+{
+    struct name n;
+
+    if (name_parse(f->name, &n) && n.time_ms > s->latest_ms)
+        s->latest_ms = n.time_ms;
+}
+
 /* A point of this VM came, or cannot be read. */
 static void take_point(struct session *s, struct found *f, struct point *p,
                        const uint8_t sha256[32])
@@ -107,7 +116,9 @@ static void take_point(struct session *s, struct found *f, struct point *p,
 
     f->known = true;
     f->finished = p && !p->unfinished;
-    if (!p)
+    if (p)
+        note_time(s, f);
+    else
         s->result.warnings++;
     if (b->step != NEWEST || !f->finished) {
         point_free(p);
@@ -123,8 +134,10 @@ static void take_point(struct session *s, struct found *f, struct point *p,
 
         point_name_at(p->roster, i, name);
         older = find(b, name);
-        if (older)
-            older->known = older->finished = true;
+        if (!older)
+            continue;
+        older->known = older->finished = true;
+        note_time(s, older);
     }
 }
 
@@ -261,8 +274,10 @@ static bool on_entry(void *ctx, const struct store_entry *entry)
     }
     memset(&b->found[b->count], 0, sizeof(*b->found));
     memcpy(b->found[b->count++].name, entry->name, NAME_POINT_BYTES);
-    if (n.time_ms > s->latest_ms)
-        s->latest_ms = n.time_ms;
+    /* Anybody who may write to the store can plant a name: one that lies in
+     * the future counts only when its point was found to be good. */
+    if (n.time_ms <= session_wall(s) + SESSION_CLOCK_SLACK_MS)
+        note_time(s, &b->found[b->count - 1]);
     return true;
 }
 

@@ -195,13 +195,19 @@ static enum err_code seal(struct draft *d, struct err *err)
 {
     struct session *s = d->session;
     struct session_commit *c = s->commit;
-    struct name name = {.kind = NAME_POINT, .id = s->vm_tag};
+    struct name name = {.kind = NAME_POINT, .id = s->vm_tag}, parsed;
     struct slice metadata = {s->metadata.data, s->metadata.len};
 
     if (name_random(&name.rand, err) != ERR_OK)
         return err->code;
     name.time_ms = session_stamp(s);
     name_text(&name, c->name);
+    /* Behind the year 9999 a name begins anew, and sorts before all others. */
+    if (!name_parse(c->name, &parsed) || parsed.time_ms != name.time_ms)
+        return err_set(err, ERR_CONFLICT, 0,
+                       "%s: a point of this VM, or a collection list, is dated "
+                       "so late that nothing can come after it",
+                       s->opts.store->location);
     buf_fini(&c->object);
     if (c->unfinished)
         metadata.len = 0;

@@ -408,6 +408,48 @@ static void a_clock_that_is_off_begins_nothing(void **state)
     free(data);
 }
 
+/* What is planted has no say: else one object would date all points to come,
+ * or end their names. */
+static void a_planted_name_does_not_set_the_time(void **state)
+{
+    uint8_t *data = noise(MIB, 17);
+    struct rig_backup first = one_disk(data, MIB), again = first;
+    char name[NAME_TEXT], day[NAME_TEXT];
+
+    (void)state;
+    rig_backup(&rig, &first);
+    snprintf(name, sizeof(name), "%.40s99991231T235959Z-00000000",
+             first.result.point.name);
+    assert_true(store_fault_poke(rig.bucket, name, "junk", 4, rig.wall_ms));
+    rig_backup(&rig, &again);
+    assert_int_equal(again.result.warnings, 1);
+    snprintf(day, sizeof(day), "%.48s", first.result.point.name);
+    assert_memory_equal(again.result.point.name, day, 48);
+    assert_true(strcmp(again.result.point.name, first.result.point.name) > 0);
+    free(data);
+}
+
+/* Whoever holds the keys can date a point as late as names go. */
+static void nothing_comes_after_the_last_date(void **state)
+{
+    uint8_t *data = noise(MIB, 18);
+    struct rig_backup first = one_disk(data, MIB), again = first;
+    uint64_t wall_ms = rig.wall_ms, last_ms = 0;
+
+    (void)state;
+    assert_true(clock_parse_compact("99991231T235959Z", &last_ms));
+    rig.wall_ms = last_ms;
+    store_fault_clock(rig.store, 0);
+    rig_backup(&rig, &first);
+    rig.wall_ms = wall_ms;
+    rig_start(&rig, &again);
+    rig_run(&rig);
+    assert_int_equal(again.err.code, ERR_CONFLICT);
+    assert_non_null(strstr(again.err.text, "nothing can come after"));
+    assert_int_equal(rig_count(&rig, "points/"), 1);
+    free(data);
+}
+
 /* --- long sessions --------------------------------------------------- */
 
 static unsigned anchors_seen;
@@ -535,6 +577,8 @@ int main(void)
         T(another_point_under_the_name_is_noticed),
         T(a_damaged_parent_costs_its_help_only),
         T(a_clock_that_is_off_begins_nothing),
+        T(a_planted_name_does_not_set_the_time),
+        T(nothing_comes_after_the_last_date),
         T(a_long_session_leaves_anchors_and_takes_them_away),
         T(an_unfinished_point_is_nobodys_parent),
     };
