@@ -151,6 +151,73 @@ static void a_pack_under_another_name_is_refused(void **state)
     json_free(doc);
 }
 
+/* A store may set the head of one pack before the rest of another. */
+static void a_pack_with_the_header_of_another_is_refused(void **state)
+{
+    struct json *doc = vectors_load("pack.json");
+    const struct json *packs = vectors_get(doc, "packs");
+    const char *name = vectors_text(json_at(packs, 0), "name");
+    const struct id16 key_id = {{1}};
+    struct slice object;
+    uint8_t *data =
+        vectors_base64(json_at(packs, 0), "object_base64", &object.len);
+    struct seal_slot_header header;
+    struct seal_key key = {{2}}, k_pack;
+    struct pack_table t;
+    struct err err;
+
+    (void)state;
+    object.data = data;
+    assert_int_equal(pack_table_open(&t, keys, name, object, &err), ERR_OK);
+    header = t.header;
+    pack_table_fini(&t);
+    header.pack_id.b[0] ^= 1;
+    assert_int_equal(seal_slot_header_write(suite, &key, &key_id, &header, data,
+                                            &k_pack, &err),
+                     ERR_OK);
+    assert_int_equal(pack_table_open(&t, keys, name, object, &err),
+                     ERR_INTEGRITY);
+    header.pack_id.b[0] ^= 1;
+    header.kind = SEAL_SLOT_MAP;
+    assert_int_equal(seal_slot_header_write(suite, &key, &key_id, &header, data,
+                                            &k_pack, &err),
+                     ERR_OK);
+    assert_int_equal(pack_table_open(&t, keys, name, object, &err),
+                     ERR_INTEGRITY);
+    free(data);
+    json_free(doc);
+}
+
+/* Sealed in its place by somebody who has the keys, and yet not that chunk. */
+static void a_slot_that_holds_another_chunk_is_refused(void **state)
+{
+    static const uint8_t said[] = "what was backed up";
+    static const uint8_t held[] = "what was not at al";
+    static const struct seal_key k_pack = {{5}};
+    struct seal_slot_work *work = seal_slot_work_new(suite);
+    struct pack_opener *o = pack_opener_new(suite);
+    uint8_t sealed[sizeof(said) + SEAL_SLOT_TAG], out[sizeof(said)];
+    struct pack_slot slot = {.stored = sizeof(sealed), .raw = sizeof(said)};
+    struct seal_slot_place place = {.raw_len = slot.raw};
+    struct pack_opener_slot s = {
+        .k_pack = &k_pack, .slot = &slot, .sealed = sealed, .out = out};
+    struct err err;
+
+    (void)state;
+    assert_true(work && o);
+    assert_true(seal_slot_chunk_id(work, keyring_k_id(keys), SEAL_SLOT_DATA,
+                                   said, sizeof(said), &slot.id));
+    place.chunk_id = slot.id;
+    assert_true(seal_slot_seal(work, &k_pack, &place, said, sizeof(said),
+                               sealed));
+    assert_int_equal(pack_opener_open(o, keys, &s, &err), ERR_OK);
+    assert_true(seal_slot_seal(work, &k_pack, &place, held, sizeof(held),
+                               sealed));
+    assert_int_equal(pack_opener_open(o, keys, &s, &err), ERR_INTEGRITY);
+    seal_slot_work_free(work);
+    pack_opener_free(o);
+}
+
 /* Every byte of header, toc and tail counts; padding and slots do not here. */
 static void no_table_byte_may_change(void **state)
 {
@@ -259,6 +326,8 @@ int main(void)
         cmocka_unit_test(pack_is_a_multiple_of_64_kib),
         cmocka_unit_test(packs_of_the_vectors_open),
         cmocka_unit_test(a_pack_under_another_name_is_refused),
+        cmocka_unit_test(a_pack_with_the_header_of_another_is_refused),
+        cmocka_unit_test(a_slot_that_holds_another_chunk_is_refused),
         cmocka_unit_test(no_table_byte_may_change),
         cmocka_unit_test(impossible_entries_are_refused),
     };

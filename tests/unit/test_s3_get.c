@@ -63,6 +63,7 @@ static void an_object_that_was_replaced_is_not_mixed(void **state)
     open_rig(&r, answers, 2);
     assert_int_equal(s3_rig_get(&r, "k", 0, 0, 0), ERR_CONFLICT);
     assert_non_null(strstr(r.err.text, "replaced while it was read"));
+    assert_string_equal(s3_rig_header(&r, 1, "if-match"), "\"e1\"");
     s3_rig_close(&r);
 }
 

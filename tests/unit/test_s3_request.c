@@ -41,6 +41,10 @@ static void what_passes_is_tried_again(void **state)
         {"429", "HTTP/1.1 429 X\r\nContent-Length: 0\r\n\r\n"},
         {"400 RequestTimeout", ERROR_XML("400", "RequestTimeout", "")},
         {"409 OperationAborted", ERROR_XML("409", "OperationAborted", "")},
+        {"changed on its way", ERROR_XML("400", "BadDigest", "")},
+        {"changed, says another", ERROR_XML("400", "XAmzContentSHA256Mismatch",
+                                            "")},
+        {"cut on its way", ERROR_XML("400", "IncompleteBody", "")},
         {"an error in a 200", ERROR_XML("200", "InternalError", "")},
         {"a reset before the answer", NULL},
     };

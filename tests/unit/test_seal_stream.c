@@ -236,6 +236,31 @@ static void whatever_is_done_to_a_stream_is_found(void **state)
     free(plain);
 }
 
+/* Two that are not the last, so that nothing but their place differs. */
+static void segments_that_change_places_are_found(void **state)
+{
+    const struct json *row = json_at(vectors_get(doc, "cases"), 7);
+    uint8_t *plain = plaintext(3 * 65536), *swapped, random[16];
+    struct seal_stream_opts opts = opts_of(row, random);
+    struct buf sealed;
+    struct err err;
+
+    (void)state;
+    buf_init(&sealed, MIB);
+    assert_int_equal(
+        seal_stream_seal(&opts, plain, 3 * 65536, &sealed, &err), ERR_OK);
+    assert_int_equal(sealed.len, 80 + 3 * 65552);
+    swapped = malloc(sealed.len);
+    assert_non_null(swapped);
+    memcpy(swapped, sealed.data, sealed.len);
+    memcpy(swapped + 80, sealed.data + 80 + 65552, 65552);
+    memcpy(swapped + 80 + 65552, sealed.data + 80, 65552);
+    expect_refused(&opts, swapped, sealed.len, "segments swapped");
+    free(swapped);
+    buf_fini(&sealed);
+    free(plain);
+}
+
 /* An honest-looking stream whose last segment is empty though it is not. */
 static void an_empty_last_segment_behind_a_full_one_is_refused(void **state)
 {
@@ -293,6 +318,7 @@ int main(void)
         cmocka_unit_test(streams_come_out_byte_for_byte_as_the_vectors),
         cmocka_unit_test(a_stream_in_pieces_is_the_same),
         cmocka_unit_test(whatever_is_done_to_a_stream_is_found),
+        cmocka_unit_test(segments_that_change_places_are_found),
         cmocka_unit_test(an_empty_last_segment_behind_a_full_one_is_refused),
         cmocka_unit_test(a_stream_over_the_bound_is_refused),
     };
