@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #undef JSON_OBJECT
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/parse.h"
 
 #define DEPTH_MAX 64
@@ -76,9 +78,17 @@ static void *watched_malloc(size_t size)
     return p;
 }
 
+/* Passwords and key files come and go as JSON. */
+static void wiping_free(void *p)
+{
+    if (p)
+        bytes_wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
 __attribute__((constructor)) static void watch_memory(void)
 {
-    json_set_alloc_funcs(watched_malloc, free);
+    json_set_alloc_funcs(watched_malloc, wiping_free);
 }
 
 enum err_code json_parse(const void *text, size_t len, struct json **out,
@@ -303,7 +313,7 @@ char *json_dump(const struct json *j, bool indent, size_t *len)
 
     if (!j)
         return NULL;
-    buf_init(&out, SIZE_MAX / 2);
+    buf_init_secret(&out, SIZE_MAX / 2);
     if (json_dump_callback(theirs(j), on_piece, &out, flags) < 0 ||
         buf_failed(&out)) {
         buf_fini(&out);

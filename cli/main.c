@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/guard.h"
 #include "cli/cli_args.h"
 #include "cli/cli_http.h"
 #include "cli/cli_out.h"
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
     struct cli_args *args = calloc(1, sizeof(*args));
     int exit = EXIT_FAILED;
 
+    guard_process();
     if (!args) {
         fprintf(stderr, "cairn: out of memory\n");
         return exit;

@@ -56,6 +56,8 @@ static void call_send(struct api_call *call, int status, struct json *doc,
         headers[1] = *extra;
     http_call_answer(call->http, status, headers, !doc ? 0 : extra ? 2 : 1,
                      text, len);
+    if (text)
+        bytes_wipe(text, len); /* a token, a key file */
     free(text);
 }
 

@@ -6,11 +6,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #include "base/exit.h"
 #include "base/failpoint.h"
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/xml.h"
 #include "gateway/config.h"
@@ -52,24 +51,13 @@ static void setup_log(const struct config *c)
     log_setup((enum log_level)level, (enum log_form)form);
 }
 
-/* Keys and data must not end up in a core file; a broken pipe is an error of
- * one connection. */
-static void setup_process(void)
-{
-    const struct rlimit none = {0, 0};
-
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_DUMPABLE, 0);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 static int serve(const struct config *config)
 {
     struct engine *engine = NULL;
     struct err err = {0};
 
     setup_log(config);
-    setup_process();
+    signal(SIGPIPE, SIG_IGN); /* an error of one connection */
     failpoint_setup();
     xml_setup();
     if (http_client_setup(&err) != ERR_OK ||
@@ -91,6 +79,7 @@ int main(int argc, char **argv)
     bool check = false;
     int c, rc = EXIT_OK;
 
+    guard_process();
     while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (c) {
         case 'c':

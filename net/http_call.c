@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -329,13 +330,28 @@ static void answer(struct http_call *c, int status, struct MHD_Response *r,
         http_call_break(c);
 }
 
+/* Tokens and recovery phrases go this way. */
+static void wiping_free(void *copy)
+{
+    bytes_wipe(copy, malloc_usable_size(copy));
+    free(copy);
+}
+
 void http_call_answer(struct http_call *c, int status,
                       const struct http_header *headers, size_t header_count,
                       const void *body, size_t len)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(
-        len, (void *)body, MHD_RESPMEM_MUST_COPY);
+    char *copy = malloc(len + 1);
+    struct MHD_Response *r = NULL;
 
+    if (copy) {
+        if (len)
+            memcpy(copy, body, len);
+        r = MHD_create_response_from_buffer_with_free_callback(len, copy,
+                                                               wiping_free);
+        if (!r)
+            wiping_free(copy);
+    }
     answer(c, status, r, headers, header_count);
 }
 

@@ -2,6 +2,7 @@
 /* cairn-restore: a vault and a key file are enough. */
 #include <stdio.h>
 
+#include "base/guard.h"
 #include "restore/restore_args.h"
 #include "restore/restore_disk.h"
 #include "restore/restore_list.h"
@@ -36,6 +37,7 @@ int main(int argc, char **argv)
     struct restore_site site;
     struct err err = {0};
 
+    guard_process();
     if (restore_args_parse(argc, argv, &args, &err) != ERR_OK) {
         fprintf(stderr, "cairn-restore: %s (--help tells more)\n", err.text);
         return EXIT_USAGE;

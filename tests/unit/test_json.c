@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -219,6 +221,31 @@ static void a_missing_child_is_told_once(void **state)
     json_free(NULL);
 }
 
+/* Passwords and key files come and go as JSON. */
+static void what_is_freed_is_wiped(void **state)
+{
+    static const char text[] = "{\"key\":\"passphrase of seven words\"}";
+    struct json *j = NULL;
+    const char *value;
+    char seen[26] = "";
+    struct err err;
+    off_t at;
+    int fd;
+
+    (void)state;
+    assert_int_equal(json_parse(text, strlen(text), &j, &err), ERR_OK);
+    value = json_text(json_get(j, "key"), "");
+    at = (off_t)(uintptr_t)value;
+    json_free(j);
+    /* By the kernel: nobody else may look at what was freed. */
+    fd = open("/proc/self/mem", O_RDONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, seen, sizeof(seen), at), sizeof(seen));
+    close(fd);
+    assert_null(memmem(seen, sizeof(seen), "seven", 5));
+    assert_null(memmem(seen, sizeof(seen), "words", 5));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +255,7 @@ int main(void)
         cmocka_unit_test(members_keep_the_order_of_the_text),
         cmocka_unit_test(what_is_built_is_written),
         cmocka_unit_test(a_missing_child_is_told_once),
+        cmocka_unit_test(what_is_freed_is_wiped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
