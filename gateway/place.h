@@ -29,7 +29,8 @@ struct place_opts {
     uint64_t request_ms;     /* deadline of one store request */
     uint64_t retry_ms;       /* how long it is tried again */
     bool known;              /* a vault was there: if nobody answers, that
-                                passes */
+                                passes; a folder without it is ERR_REMOTE with
+                                404 */
     const struct seal_suite *suite; /* outlives the place */
 };
 

@@ -87,7 +87,8 @@ static void run_put(struct store_dir_task *task)
     char id[STORE_DIR_FS_ID_MAX], tmp[STORE_DIR_FS_TMP_MAX];
     struct stat st;
 
-    if (is_cancelled(op))
+    store_dir_op_check_root(op);
+    if (op->err.code != ERR_OK || is_cancelled(op))
         return;
     store_dir_fs_new_id('p', id);
     store_dir_fs_tmp_name(id, op->name, tmp);
@@ -102,6 +103,7 @@ static void run_put(struct store_dir_task *task)
     if (op->err.code != ERR_OK)
         store_dir_fs_discard(root, tmp, op->name, NULL);
     close(fd);
+    store_dir_op_check_root(op); /* or it went where nobody looks */
 }
 
 static void on_put_done(struct store_dir_task *task)
@@ -148,9 +150,11 @@ static void run_head(struct store_dir_task *task)
     struct store_dir_op *op = &simple_of(task)->op;
     struct stat st;
 
-    if (!is_cancelled(op) &&
-        store_dir_fs_stat(task->store->root, op->name, &st, &op->err) == ERR_OK)
+    if (is_cancelled(op))
+        return;
+    if (store_dir_fs_stat(task->store->root, op->name, &st, &op->err) == ERR_OK)
         store_dir_fs_info(&st, &op->info);
+    store_dir_op_check_root(op);
 }
 
 static void run_remove(struct store_dir_task *task)
@@ -226,6 +230,7 @@ static void free_store(struct store *s)
     assert(!ds->live);
     timer_stop(&ds->retry);
     close(ds->root);
+    free(ds->path);
     free(ds);
 }
 
@@ -260,9 +265,13 @@ enum err_code store_dir_new(struct loop *loop, const char *root,
     ds = calloc(1, sizeof(*ds));
     if (!ds)
         return err_set(err, ERR_NOMEM, 0, "%s", root);
+    ds->path = strdup(root);
     ds->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (ds->root < 0) {
-        rc = store_dir_fs_error(err, errno, root, "open");
+    if (ds->root < 0 || !ds->path) {
+        rc = store_dir_fs_error(err, ds->path ? errno : ENOMEM, root, "open");
+        if (ds->root >= 0)
+            close(ds->root);
+        free(ds->path);
         free(ds);
         return rc;
     }
@@ -273,6 +282,19 @@ enum err_code store_dir_new(struct loop *loop, const char *root,
     snprintf(ds->base.location, sizeof(ds->base.location), "file://%s", root);
     ds->lane = lane;
     *out = &ds->base;
+    return ERR_OK;
+}
+
+enum err_code store_dir_holds(const struct store *s, const char *name,
+                              struct err *err)
+{
+    struct stat st;
+
+    if (fstatat(((const struct store_dir *)s)->root, name, &st, 0) < 0 &&
+        errno == ENOENT)
+        return err_set(err, ERR_REMOTE, STORE_DIR_GONE,
+                       "%s: it has no %s/: no vault lies there, or its file "
+                       "system is not mounted", s->location, name);
     return ERR_OK;
 }
 

@@ -38,6 +38,14 @@ enum err_code store_dir_fs_error(struct err *err, int error, const char *name,
     case EEXIST:
         code = ERR_CONFLICT;
         break;
+    case ESTALE: /* what is behind a network mount is gone or away */
+    case ENOTCONN:
+    case ENODEV:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ETIMEDOUT:
+        code = ERR_UNREACHABLE;
+        break;
     case ENOMEM:
         code = ERR_NOMEM;
         break;
@@ -46,6 +54,16 @@ enum err_code store_dir_fs_error(struct err *err, int error, const char *name,
     }
     return err_set(err, code, error, "%s: %s: %s", name, call,
                    strerror_r(error, text, sizeof(text)));
+}
+
+bool store_dir_fs_is_root(int root, const char *path)
+{
+    struct stat there, ours;
+
+    if (stat(path, &there) < 0)
+        return errno != ENOENT && errno != ENOTDIR;
+    return fstat(root, &ours) < 0 || (there.st_dev == ours.st_dev &&
+                                      there.st_ino == ours.st_ino);
 }
 
 uint64_t store_dir_fs_now_ms(void)

@@ -24,6 +24,10 @@
 #define STORE_DIR_FS_ID_MAX 40
 #define STORE_DIR_FS_TMP_MAX (STORE_DIR_FS_ID_MAX + STORE_NAME_MAX)
 
+/* Whether the folder that is open lies at this path. What cannot be looked at
+ * is taken to be there. */
+bool store_dir_fs_is_root(int root, const char *path);
+
 /* What syncing cost. Each operation has its own; they are added up on the
  * loop. */
 struct store_dir_fs_cost {
@@ -32,7 +36,8 @@ struct store_dir_fs_cost {
 };
 
 /* From errno: ENOSPC and EDQUOT are ERR_QUOTA, EACCES, EPERM and EROFS
- * ERR_DENIED, ENOENT ERR_NOT_FOUND, EEXIST ERR_CONFLICT, else ERR_IO. */
+ * ERR_DENIED, ENOENT ERR_NOT_FOUND, EEXIST ERR_CONFLICT, what says that a
+ * mount is dead ERR_UNREACHABLE, else ERR_IO. */
 enum err_code store_dir_fs_error(struct err *err, int error, const char *name,
                                  const char *call);
 

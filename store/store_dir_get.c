@@ -115,10 +115,13 @@ static void run_open(struct store_dir_task *task)
     struct stat st;
     uint64_t size;
 
-    if (atomic_load(&op->cancelled) ||
-        store_dir_fs_open(task->store->root, op->name, &g->fd, &st, &op->err) !=
-            ERR_OK)
+    if (atomic_load(&op->cancelled))
         return;
+    if (store_dir_fs_open(task->store->root, op->name, &g->fd, &st, &op->err) !=
+        ERR_OK) {
+        store_dir_op_check_root(op);
+        return;
+    }
     store_dir_fs_info(&st, &op->info);
     size = op->info.bytes;
     if (g->range.from_end) {

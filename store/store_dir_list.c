@@ -71,12 +71,14 @@ static void run_list(struct store_dir_task *task)
     bool more = true;
 
     l->count = 0;
-    if (!l->walk && store_dir_walk_new(&opts, &l->walk, &l->op.err) != ERR_OK)
+    if (!l->walk && store_dir_walk_new(&opts, &l->walk, &l->op.err) != ERR_OK) {
+        store_dir_op_check_root(&l->op);
         return;
+    }
     while (l->count < BATCH && !atomic_load(&l->op.cancelled)) {
         if (store_dir_walk_next(l->walk, &name, &st, &more, &l->op.err) !=
             ERR_OK)
-            return;
+            break;
         if (!more)
             break;
         if (l->uploads)
@@ -85,6 +87,7 @@ static void run_list(struct store_dir_task *task)
             note_object(l, name, &st);
     }
     l->over = !more;
+    store_dir_op_check_root(&l->op); /* one that is gone looks empty */
 }
 
 /* closedir() belongs on the lane too. */

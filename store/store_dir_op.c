@@ -127,6 +127,17 @@ void store_dir_op_drop(struct store_dir_op *op)
     free(op);
 }
 
+void store_dir_op_check_root(struct store_dir_op *op)
+{
+    const struct store_dir *ds = op->task.store;
+
+    if ((op->err.code == ERR_OK || op->err.code == ERR_NOT_FOUND) &&
+        !store_dir_fs_is_root(ds->root, ds->path))
+        err_set(&op->err, ERR_REMOTE, STORE_DIR_GONE,
+                "the folder is not there any more: it was removed or moved, "
+                "or its file system is not mounted");
+}
+
 void store_dir_op_finish(struct store_dir_op *op)
 {
     static const struct store_info nothing;

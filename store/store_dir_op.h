@@ -22,6 +22,7 @@ struct store_dir_task;
 struct store_dir {
     struct store base;
     int root;
+    char *path; /* where it was opened */
     struct lane *lane;
     struct store_dir_task *first, *last; /* waiting for room in the lane */
     size_t waiting;
@@ -72,6 +73,10 @@ enum err_code store_dir_op_new(struct store *s, const char *name, size_t size,
                                struct store_dir_op **out, struct err *err);
 /* Never started: give it back. */
 void store_dir_op_drop(struct store_dir_op *op);
+/* On the lane's thread, before an operation or when it is done or found
+ * nothing: it counts only if the folder is still where it was. Else the
+ * operation's error says so. */
+void store_dir_op_check_root(struct store_dir_op *op);
 /* Call done() - not from inside a call to us - and free the operation. */
 void store_dir_op_finish(struct store_dir_op *op);
 

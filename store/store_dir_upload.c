@@ -124,8 +124,9 @@ static void run_create(struct store_dir_task *task)
         return;
     store_dir_fs_new_id('u', up->id);
     store_dir_fs_tmp_name(up->id, up->name, up->tmp);
-    store_dir_fs_create(task->store->root, up->tmp, up->name, &up->fd,
-                        &o->op.err);
+    if (store_dir_fs_create(task->store->root, up->tmp, up->name, &up->fd,
+                            &o->op.err) != ERR_OK)
+        store_dir_op_check_root(&o->op);
 }
 
 static void on_created(struct store_dir_task *task)
@@ -288,6 +289,7 @@ static void run_complete(struct store_dir_task *task)
     struct store_dir_op *op = &o->op;
     struct stat st;
 
+    store_dir_op_check_root(op);
     if (is_cancelled(o))
         return;
     /* A part that was written twice may have left bytes behind the end. */
@@ -296,8 +298,10 @@ static void run_complete(struct store_dir_task *task)
         return;
     }
     if (store_dir_fs_publish(task->store->root, up->fd, up->tmp, up->name,
-                             o->folders_known, &op->cost, &op->err) != ERR_OK)
+                             o->folders_known, &op->cost, &op->err) != ERR_OK) {
+        store_dir_op_check_root(op);
         return;
+    }
     if (fstat(up->fd, &st) == 0)
         store_dir_fs_info(&st, &op->info);
     close(up->fd);

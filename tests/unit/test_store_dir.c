@@ -834,7 +834,9 @@ static void errno_becomes_a_code_to_decide_by(void **state)
     } rows[] = {
         {ENOSPC, ERR_QUOTA},     {EDQUOT, ERR_QUOTA},    {EACCES, ERR_DENIED},
         {EROFS, ERR_DENIED},     {EPERM, ERR_DENIED},    {EIO, ERR_IO},
-        {ENOENT, ERR_NOT_FOUND}, {EEXIST, ERR_CONFLICT}, {ESTALE, ERR_IO},
+        {ENOENT, ERR_NOT_FOUND}, {EEXIST, ERR_CONFLICT}, {EBADF, ERR_IO},
+        {ESTALE, ERR_UNREACHABLE},   {ENOTCONN, ERR_UNREACHABLE},
+        {EHOSTDOWN, ERR_UNREACHABLE}, {ETIMEDOUT, ERR_UNREACHABLE},
     };
     struct err err;
 
@@ -845,6 +847,46 @@ static void errno_becomes_a_code_to_decide_by(void **state)
         assert_int_equal(err.detail, rows[i].error);
         assert_non_null(strstr(err.text, "packs/x: write: "));
     }
+}
+
+static void expect_gone(const struct store_try *t, enum err_code rc)
+{
+    assert_int_equal(rc, ERR_REMOTE);
+    assert_int_equal(t->err.detail, STORE_DIR_GONE);
+    assert_non_null(strstr(t->err.text, "not mounted"));
+}
+
+/* Else an object seems to be missing, and a listing seems to be empty. */
+static void a_folder_that_is_gone_is_told_from_a_missing_object(void **state)
+{
+    struct world *w = *state;
+    struct store_upload *up;
+    char away[80];
+
+    assert_int_equal(store_try_put(&w->t, "keys/o", "x", 1), ERR_OK);
+    assert_int_equal(store_try_create(&w->t, "packs/00/p"), ERR_OK);
+    up = w->t.upload;
+    assert_int_equal(store_try_part(&w->t, up, 1, "y", 1), ERR_OK);
+    snprintf(away, sizeof(away), "%s-away", w->root);
+    assert_int_equal(rename(w->root, away), 0);
+    for (int empty = 0; empty < 2; empty++) {
+        if (empty)
+            assert_int_equal(mkdir(w->root, 0700), 0);
+        expect_gone(&w->t, store_try_list(&w->t, "", NULL));
+        expect_gone(&w->t, store_try_list_uploads(&w->t, ""));
+        expect_gone(&w->t, store_try_head(&w->t, "keys/o"));
+        expect_gone(&w->t, store_try_get(&w->t, "keys/none",
+                                         (struct store_range){0}));
+        expect_gone(&w->t, store_try_put(&w->t, "keys/p", "x", 1));
+        expect_gone(&w->t, store_try_complete(&w->t, up));
+    }
+    assert_int_equal(rmdir(w->root), 0);
+    assert_int_equal(rename(away, w->root), 0);
+    assert_int_equal(store_try_complete(&w->t, up), ERR_OK);
+    assert_int_equal(store_try_get(&w->t, "keys/none",
+                                   (struct store_range){0}), ERR_NOT_FOUND);
+    assert_int_equal(store_try_get(&w->t, "keys/o", (struct store_range){0}),
+                     ERR_OK);
 }
 
 /* In a child, since it moves into name spaces of its own. */
@@ -1015,6 +1057,7 @@ int main(void)
         NARROW(who_waits_can_be_cancelled_while_the_disk_hangs),
         NARROW(the_waiting_list_has_a_bound),
         IN(a_file_that_shrinks_while_it_is_read_is_damage),
+        IN(a_folder_that_is_gone_is_told_from_a_missing_object),
         cmocka_unit_test(errno_becomes_a_code_to_decide_by),
         cmocka_unit_test(a_full_disk_is_told_and_leaves_nothing),
         IN(a_root_that_is_no_folder_is_refused),
