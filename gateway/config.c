@@ -84,6 +84,8 @@ static const struct setting rows[] = {
         "time until an export begins; 0 s: the built-in limit"),
     ROW("export_stall", SETTING_DURATION, export_stall_ms, 0, 24 * HOURS, "0 s",
         "silence that ends an export; 0 s: the built-in limit"),
+    ROW("job_history", SETTING_DURATION, job_history_ms, 1000, 36500 * 24 * HOURS,
+        "90 d", "how long jobs that ended, and their logs, are kept"),
     ROW("compression", SETTING_NUMBER, compression, 0, 19, "1",
         "zstd level of new vaults; 0: none"),
     ROW("chunk", SETTING_SIZE, chunk_bytes, 64 * KIB, MIB, "128 KiB",

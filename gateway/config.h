@@ -44,6 +44,7 @@ struct config {
     uint64_t export_first_byte_ms;
     uint64_t export_stall_ms;
     uint64_t pool_verdict_ms;
+    uint64_t job_history_ms;   /* default 90 days */
     uint64_t compression;      /* zstd level of new vaults, 0 to 19; default 1 */
     uint64_t chunk_bytes;      /* of new disks, 64 KiB to 1 MiB, a power of two;
                                   default 128 KiB */

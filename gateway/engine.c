@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/api.h"
 #include "gateway/gates.h"
+#include "gateway/history.h"
 #include "gateway/jobs.h"
 #include "gateway/pools.h"
 #include "gateway/reconcile.h"
@@ -40,7 +41,7 @@ struct whole {
     unsigned running; /* data loops with a thread */
     struct slab_keep chunks_kept, parts_kept;
     bool stopping;
-    unsigned closing; /* pools and vaults that are still closing */
+    unsigned closing; /* pools, vaults, history: still closing */
     struct timer deadline;
     uv_signal_t term, intr;
     bool signals;
@@ -187,6 +188,7 @@ static enum err_code make_rooms(struct whole *w, struct err *err)
     if (pools_new(e, &e->pools, err) != ERR_OK ||
         vaults_new(e, &e->vaults, err) != ERR_OK ||
         jobs_new(e, &e->jobs, err) != ERR_OK ||
+        history_new(e, &e->history, err) != ERR_OK ||
         reconcile_new(e, &e->reconcile, err) != ERR_OK)
         return err->code;
     w->backend.ctx = e;
@@ -293,9 +295,10 @@ static void on_tidying_stopped(void *ctx)
 {
     struct whole *w = ctx;
 
-    w->closing = 2;
+    w->closing = 3;
     pools_close(w->e.pools, closed_one, w);
     vaults_close(w->e.vaults, closed_one, w);
+    history_close(w->e.history, closed_one, w);
 }
 
 static void on_jobs_stopped(void *ctx)
@@ -347,6 +350,7 @@ void engine_free(struct engine *e)
     api_free(e->api);
     reconcile_free(e->reconcile);
     jobs_free(e->jobs);
+    history_free(e->history);
     gates_free(e->gates);
     catalog_call_door_free(e->catalog);
     for (unsigned i = 0; i < e->data_count; i++)

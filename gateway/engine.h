@@ -26,6 +26,7 @@
 
 struct api;
 struct gates;
+struct history;
 struct jobs;
 struct reconcile;
 struct pools;
@@ -62,6 +63,7 @@ struct engine {
     struct pools *pools;
     struct vaults *vaults;
     struct jobs *jobs;
+    struct history *history;
     struct reconcile *reconcile;
     struct api *api;
     unsigned workers; /* libuv's threads */

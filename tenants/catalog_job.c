@@ -405,10 +405,13 @@ enum err_code catalog_job_expire(struct catalog *c, uint64_t before_ms,
     enum err_code rc;
 
     rc = catalog_db_exec(c, err,
-                         "DELETE FROM job WHERE state >= 2 AND ended_ms < ?1"
+                         "DELETE FROM job WHERE id IN (SELECT j.id FROM job j"
+                         " WHERE j.state >= 2 AND j.ended_ms < ?1"
                          " AND NOT EXISTS (SELECT 1 FROM journal n"
-                         "  WHERE n.job_id = job.id AND n.closed_ms = 0)",
-                         "i", (int64_t)before_ms);
+                         "  WHERE n.job_id = j.id AND n.closed_ms = 0)"
+                         " LIMIT ?2)",
+                         "ii", (int64_t)before_ms,
+                         (int64_t)CATALOG_JOB_EXPIRE_MAX);
     if (rc == ERR_OK && count)
         *count = (unsigned)catalog_db_changes(c);
     return rc;

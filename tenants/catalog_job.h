@@ -146,7 +146,9 @@ enum err_code catalog_job_log_each(struct catalog *c, const char *id,
                                    catalog_job_line_fn *fn, void *ctx,
                                    struct err *err);
 
-/* Remove jobs that ended before, with logs and finished journals. */
+/* Remove jobs that ended before, with logs and finished journals, but not more
+ * than CATALOG_JOB_EXPIRE_MAX in one call: others wait for the catalog. */
+#define CATALOG_JOB_EXPIRE_MAX 500u
 enum err_code catalog_job_expire(struct catalog *c, uint64_t before_ms,
                                  unsigned *count, struct err *err);
 

@@ -274,6 +274,22 @@ def out_of_reach():
                      gwcase.last_job(gw))
 
 
+def history():
+    """Jobs of long ago are forgotten, and what they made is not."""
+    with simlib.Sim(world()) as sim, gwlib.Gateway(job_history="2 s") as gw:
+        gwcase.set_up(gw, sim)
+        gw.ok("backup", "web")
+        made = gw.json("point", "list")
+        gw.stop()
+        time.sleep(2.5)
+        gw.start()
+        checks.check("a job is forgotten when it ended job_history ago",
+                     until(lambda: not gw.json("job", "list")),
+                     gw.json("job", "list"))
+        checks.same("its point is not", gw.json("point", "list"), made)
+        checks.same("and it goes on from there", gw.run("backup", "web")[0], 0)
+
+
 def strangers():
     """What others have in a pool is theirs, however it looks."""
     with simlib.Sim(world()) as sim, gwlib.Gateway() as gw:
@@ -388,7 +404,7 @@ def waiting_one(gw, sim, backup):
 
 
 def main():
-    tests = [index, catalog, out_of_reach, strangers, cancelled]
+    tests = [index, catalog, out_of_reach, history, strangers, cancelled]
     if INSIDE in os.environ:
         tests = [state_on_small_disk]
     for test in tests:

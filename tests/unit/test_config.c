@@ -76,6 +76,7 @@ static void assert_defaults(const struct config *c)
     assert_int_equal(c->export_first_byte_ms, 0);
     assert_int_equal(c->export_stall_ms, 0);
     assert_int_equal(c->pool_verdict_ms, 0);
+    assert_int_equal(c->job_history_ms, (uint64_t)90 * 24 * 3600 * 1000);
     assert_int_equal(c->compression, 1);
     assert_int_equal(c->chunk_bytes, 128 * KIB);
 }
@@ -128,6 +129,7 @@ static void every_setting_is_taken(void **state)
         "export_first_byte: 24 h\n"
         "export_stall: 500 ms\n"
         "pool_verdict: 3 s\n"
+        "job_history: 1 d\n"
         "compression: 19\n"
         "chunk: 1 MiB\n";
     struct config *c = NULL;
@@ -162,6 +164,7 @@ static void every_setting_is_taken(void **state)
     assert_int_equal(c->export_first_byte_ms, 24 * 3600 * 1000);
     assert_int_equal(c->export_stall_ms, 500);
     assert_int_equal(c->pool_verdict_ms, 3000);
+    assert_int_equal(c->job_history_ms, 24 * 3600 * 1000);
     assert_int_equal(c->compression, 19);
     assert_int_equal(c->chunk_bytes, MIB);
     config_free(c);
@@ -316,7 +319,7 @@ static void example_says_the_defaults(void **state)
         in += len;
     }
     *out = '\0';
-    assert_int_equal(settings, 28);
+    assert_int_equal(settings, 29);
     if (load(text, &c, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_defaults(c);
