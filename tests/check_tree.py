@@ -10,7 +10,8 @@ headers   every header compiles alone
 words     SPDX lines, no private paths, no unfinished work, failpoints listed
 files     DESIGN.md, "Files", has a line for each .c and .h of a room, and none
           for what is not there; the pages in docs/man name each key of the
-          configuration and each command, and no other
+          configuration and each command, and no other; some .cmake file
+          builds each test
 
 Prints each finding as file:line: sentence, and ends with 1 if there was one.
 Standard library only.
@@ -332,6 +333,21 @@ def check_files(tree):
             tree.tell(home, number, f"{stem} is not there")
 
 
+TEST = re.compile(r"tests/\w+/((?:test|fuzz)_\w+)\.c$")
+
+
+def check_tests(tree):
+    """A test that no build knows is none."""
+    known = set()
+    for name in tree.names:
+        if name.startswith("tests/") and name.endswith(".cmake"):
+            known.update(re.findall(r"\w+", tree.text(name)))
+    for name in tree.names:
+        test = TEST.match(name)
+        if test and test[1] not in known:
+            tree.tell(name, 1, "is built by no .cmake file")
+
+
 # What is named, by which lines, and the page that has an entry for each.
 PAGES = [
     ("packaging/cairnd.yaml", r"#(\w+):", "docs/man/cairnd.yaml.5",
@@ -382,6 +398,7 @@ def main():
         else:
             check_files(tree)
             check_pages(tree)
+            check_tests(tree)
     if tree.findings:
         print(f"{tree.findings} findings")
     return 1 if tree.findings else 0

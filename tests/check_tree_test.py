@@ -144,6 +144,11 @@ class Files(unittest.TestCase):
         ({"loop/a.c": "", "base/a.c": ""},
          'loop/a.c:1: is not in DESIGN.md, "Files"'),
         ({"base/c.c": ""}, "base/a is not there"),
+        ({"base/a.c": "", "tests/unit/test_b.c": "",
+          "tests/unit/b.cmake": "gw_test(test_b gw_b)\n"}, ""),
+        ({"base/a.c": "", "tests/unit/test_b.c": "",
+          "tests/unit/b.cmake": "gw_test(test_bc gw_b)\n"},
+         "tests/unit/test_b.c:1: is built by no .cmake file"),
     ]
 
     def test_rows(self):

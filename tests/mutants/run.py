@@ -126,6 +126,7 @@ class Runner:
         self.lock = threading.Lock()
         self.locks = {}
         self.usual = {}  # (program, function): what is wrong without a mutant
+        self.whole = set()  # of these, what fails without the cases before it
 
     def prepare(self, mutants):
         self.build.make({m.program if m.kind == "unit" else p
@@ -166,11 +167,12 @@ class Runner:
         if not self.build.link(m.program, [*objects, ("", self.only)],
                                program) and objects:
             raise Bad("%s has nothing of what it breaks" % m.program)
-        status, text = self.run([program], UNIT_SECONDS, CAIRN_ONLY=m.case)
+        only = "*" if (m.program, m.function) in self.whole else m.case
+        status, text = self.run([program], UNIT_SECONDS, CAIRN_ONLY=only)
         os.unlink(program)
-        if "[ RUN      ] " + m.case not in text:
+        if "[ RUN      ] %s\n" % m.case not in text:
             raise Bad("%s is not run: %s" % (m.case, text[-2000:]))
-        if "[       OK ] " + m.case in text and status == 0:
+        if "[       OK ] %s\n" % m.case in text and (only == "*" or not status):
             return None
         return self.hurt(status) or first_line(text, r"\.c:\d+: error: Fail",
                                                -1) or "it fails"
@@ -206,6 +208,15 @@ class Runner:
         raise Bad("%r did not fail, this did: %s" % (
             m.case, first_line(text, "^not ok ") or text[-2000:]))
 
+    def try_usual(self, m):
+        folder = tempfile.mkdtemp(dir=self.work)
+        try:
+            return getattr(self, m.kind)(m, [], folder)
+        except Bad as why:
+            return why
+        finally:
+            shutil.rmtree(folder)
+
     def passes(self, m):
         """That the case passes without any mutant; tried once for each."""
         key = (m.program, m.function)
@@ -213,11 +224,10 @@ class Runner:
             lock = self.locks.setdefault(key, threading.Lock())
         with lock:
             if key not in self.usual:
-                folder = tempfile.mkdtemp(dir=self.work)
-                try:
-                    self.usual[key] = getattr(self, m.kind)(m, [], folder)
-                except Bad as why:
-                    self.usual[key] = why
+                self.usual[key] = self.try_usual(m)
+                if self.usual[key] and m.kind == "unit":
+                    self.whole.add(key)
+                    self.usual[key] = self.try_usual(m)
             if self.usual[key]:
                 raise Bad("its test fails without it: %s" % self.usual[key])
 

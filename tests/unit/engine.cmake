@@ -2,3 +2,4 @@
 gw_test(test_gates gw_gateway)
 gw_test(test_jobs_count gw_gateway)
 gw_test(test_place gw_gateway)
+gw_test(test_restore_plan gw_gateway)

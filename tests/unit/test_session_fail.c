@@ -133,6 +133,35 @@ static void a_point_that_reads_back_wrongly_is_not_committed(void **state)
     free(data);
 }
 
+/* Neither of an upload that was not completed nor of a plain PUT: else the
+ * next backup would refer to it. */
+static void what_failed_to_be_stored_is_not_known(void **state)
+{
+    static const struct {
+        enum store_fault_kind kind;
+        uint64_t bytes;
+    } rows[] = {{FAULT_COMPLETE, 40 * MIB}, {FAULT_PUT, MIB}};
+
+    (void)state;
+    for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
+        uint8_t *data = noise(rows[i].bytes, 40 + i);
+        struct rig_backup b = one_disk(data, rows[i].bytes), again = b;
+        struct store_fault_rule rule = {
+            .kind = rows[i].kind, .prefix = "packs/", .nth = 1};
+
+        store_fault_add(rig.store, &rule);
+        rig_start(&rig, &b);
+        rig_run(&rig);
+        store_fault_clear(rig.store);
+        assert_int_equal(b.err.code, ERR_UNREACHABLE);
+        rig.wall_ms += 1000;
+        rig_backup(&rig, &again);
+        rig_compare(&rig, &again);
+        assert_int_equal(again.result.figures.known, 0);
+        free(data);
+    }
+}
+
 static const struct store_ops *plain;
 
 /* The first PUT came through and its answer was lost; the store repeats it. */
@@ -457,6 +486,7 @@ int main(void)
         T(each_answer_that_is_lost_ends_it_cleanly),
         T(each_listing_that_breaks_ends_it_cleanly),
         T(a_point_that_reads_back_wrongly_is_not_committed),
+        T(what_failed_to_be_stored_is_not_known),
         T(a_put_that_was_repeated_is_no_conflict),
         T(a_packs_name_that_is_taken_fails_it),
         T(cancelling_works_at_any_time),
