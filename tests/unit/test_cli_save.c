@@ -111,6 +111,15 @@ static void a_file_that_ends_in_zeros_has_its_whole_length(void **state)
     cli_save_free(s);
     assert_int_equal(stat(p->path, &st), 0);
     assert_int_equal(st.st_size, 8193);
+    /* the last block of the file is a hole */
+    assert_int_equal(unlink(p->path), 0);
+    assert_int_equal(cli_save_new(p->path, &s, &err), ERR_OK);
+    assert_int_equal(cli_save_write(s, "x", 1, &err), ERR_OK);
+    assert_int_equal(cli_save_write(s, zeros, sizeof(zeros) - 1, &err), ERR_OK);
+    assert_int_equal(cli_save_finish(s, &err), ERR_OK);
+    cli_save_free(s);
+    assert_int_equal(stat(p->path, &st), 0);
+    assert_int_equal(st.st_size, 8192);
 }
 
 static void without_an_end_nothing_stays(void **state)

@@ -311,7 +311,7 @@ static void tables_that_were_let_go_are_read_again(void **state)
 static void a_slot_is_hurt_only_when_no_generation_has_it(void **state)
 {
     char name[NAME_TEXT];
-    static const uint32_t drop[] = {30, 31};
+    static const uint32_t drop[] = {30, 31}, bad = 10;
 
     (void)state;
     make_vault();
@@ -333,6 +333,16 @@ static void a_slot_is_hurt_only_when_no_generation_has_it(void **state)
     assert_int_equal(verify((struct how){.keys = keys, .full = true}), ERR_OK);
     assert_int_equal(hurts, 2); /* both disks */
     assert_int_equal(verify((struct how){.keys = gateway}), ERR_OK);
+    assert_int_equal(hurts, 2);
+    for (uint64_t at = 3; at <= 4; at++) /* as it was */
+        store_fault_damage(rig.bucket, name,
+                           vault_make_offset(&make, name, 10) + at, 1);
+    assert_int_equal(verify((struct how){.keys = keys, .full = true}), ERR_OK);
+    assert_int_equal(hurts, 0);
+    /* what one has dropped the other alone has */
+    store_fault_drop(rig.bucket, name);
+    vault_make_again(&make, 1, 2, &bad, 1, name);
+    assert_int_equal(verify((struct how){.keys = keys, .full = true}), ERR_OK);
     assert_int_equal(hurts, 2);
     vault_make_fini(&make);
 }
