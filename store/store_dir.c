@@ -92,8 +92,10 @@ static void run_put(struct store_dir_task *task)
         return;
     store_dir_fs_new_id('p', id);
     store_dir_fs_tmp_name(id, op->name, tmp);
-    if (store_dir_fs_create(root, tmp, op->name, &fd, &op->err) != ERR_OK)
+    if (store_dir_fs_create(root, tmp, op->name, &fd, &op->err) != ERR_OK) {
+        store_dir_op_check_write_end(op);
         return;
+    }
     if (store_dir_fs_write(fd, op->name, sp->body, sp->slices, 0, &op->err) ==
             ERR_OK &&
         store_dir_fs_publish(root, fd, tmp, op->name, sp->folders_known,
@@ -103,7 +105,7 @@ static void run_put(struct store_dir_task *task)
     if (op->err.code != ERR_OK)
         store_dir_fs_discard(root, tmp, op->name, NULL);
     close(fd);
-    store_dir_op_check_root(op); /* or it went where nobody looks */
+    store_dir_op_check_write_end(op); /* or it went where nobody looks */
 }
 
 static void on_put_done(struct store_dir_task *task)

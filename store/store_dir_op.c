@@ -138,6 +138,15 @@ void store_dir_op_check_root(struct store_dir_op *op)
                 "or its file system is not mounted");
 }
 
+void store_dir_op_check_write_end(struct store_dir_op *op)
+{
+    store_dir_op_check_root(op);
+    if (op->err.code == ERR_NOT_FOUND)
+        err_set(&op->err, ERR_REMOTE, STORE_DIR_GONE,
+                "%s: what was being written is gone: the folder is being "
+                "removed, or its file system is not mounted", op->name);
+}
+
 void store_dir_op_finish(struct store_dir_op *op)
 {
     static const struct store_info nothing;

@@ -77,6 +77,9 @@ void store_dir_op_drop(struct store_dir_op *op);
  * nothing: it counts only if the folder is still where it was. Else the
  * operation's error says so. */
 void store_dir_op_check_root(struct store_dir_op *op);
+/* The same for what was to be written: a folder or file of ours that is missing
+ * then was taken away by somebody, who may not be through with it. */
+void store_dir_op_check_write_end(struct store_dir_op *op);
 /* Call done() - not from inside a call to us - and free the operation. */
 void store_dir_op_finish(struct store_dir_op *op);
 

@@ -126,7 +126,7 @@ static void run_create(struct store_dir_task *task)
     store_dir_fs_tmp_name(up->id, up->name, up->tmp);
     if (store_dir_fs_create(task->store->root, up->tmp, up->name, &up->fd,
                             &o->op.err) != ERR_OK)
-        store_dir_op_check_root(&o->op);
+        store_dir_op_check_write_end(&o->op);
 }
 
 static void on_created(struct store_dir_task *task)
@@ -299,7 +299,7 @@ static void run_complete(struct store_dir_task *task)
     }
     if (store_dir_fs_publish(task->store->root, up->fd, up->tmp, up->name,
                              o->folders_known, &op->cost, &op->err) != ERR_OK) {
-        store_dir_op_check_root(op);
+        store_dir_op_check_write_end(op);
         return;
     }
     if (fstat(up->fd, &st) == 0)

@@ -13,16 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/json.h"
-#include "base/parse.h"
 #include "crypto/seal_wrap.h"
 #include "vault/name.h"
 #include "vault/vault.h"
 
 #define FETCHES 8          /* wraps under way at once */
-#define HINT_MAX 1024      /* bytes of `format` */
-#define RECOVERIES_MAX 32  /* recovery wraps that are tried, a second each */
+#define RECOVERIES_MAX 4096 /* recovery wraps that are looked at */
+#define WORK_MAX (UINT64_C(128) << SEAL_WRAP_LOG2_N) /* the sum of their N */
 #define NAMES_MAX 1000000u /* wraps for one recipient */
 
 enum open_state {
@@ -33,6 +30,12 @@ enum open_state {
     OPEN_ROOT,
     OPEN_KEYS,
     OPEN_ENDING,
+};
+
+/* A wrap that the store has. */
+struct found {
+    struct name name;
+    uint64_t modified_ms;
 };
 
 /* One wrap on its way from the store. */
@@ -54,8 +57,10 @@ struct vault_open {
     struct vault_open_hint hint;
     bool has_hint;
     bool any_key;      /* somebody's: a vault lies there */
-    struct name *name; /* recovery wraps, later those of our tag */
+    struct found *found; /* recovery wraps, later those of our tag */
     size_t names, room, next;
+    uint64_t work;      /* N of the recovery wraps that were tried */
+    bool not_all_tried; /* there are more than we look at, or work for */
     struct keyring *keys; /* once RS is open */
     unsigned bad_wraps;
     struct err bad; /* why the first of them did not open */
@@ -77,7 +82,7 @@ static void step(struct vault_open *o);
 static void free_open(struct vault_open *o)
 {
     keyring_unref(o->keys);
-    free(o->name);
+    free(o->found);
     bytes_wipe(o, sizeof(*o));
     free(o);
 }
@@ -116,43 +121,6 @@ static void settle(struct vault_open *o)
 
 /* --- the hint ------------------------------------------------------------- */
 
-enum err_code vault_open_hint_parse(const void *text, size_t len,
-                                    struct vault_open_hint *out,
-                                    struct err *err)
-{
-    struct vault_open_hint hint = {0};
-    struct json *doc = NULL;
-    int64_t format, suite;
-    enum err_code rc;
-
-    rc = json_parse(text, len, &doc, err);
-    if (rc == ERR_PROTOCOL)
-        return err_set(err, ERR_INTEGRITY, 0, "format: %s", err->text);
-    if (rc != ERR_OK)
-        return rc;
-    format = json_int(json_get(doc, "format"), -1);
-    suite = json_int(json_get(doc, "suite"), -1);
-    if (format < 1 || suite < 1 ||
-        !parse_id16(json_text(json_get(doc, "vault"), ""), &hint.vault_id))
-        rc = err_set(err, ERR_INTEGRITY, 0, "format: not such a document");
-    else if (format != VAULT_FORMAT)
-        rc = err_set(err, ERR_PROTOCOL, 0,
-                     "the vault is of format %jd; this program knows format %d",
-                     (intmax_t)format, VAULT_FORMAT);
-    else if (suite != 1)
-        rc = err_set(err, ERR_PROTOCOL, 0,
-                     "the vault is of suite %jd; this program knows suite 1",
-                     (intmax_t)suite);
-    if (rc == ERR_OK) {
-        hint.format = (unsigned)format;
-        clock_parse_rfc3339(json_text(json_get(doc, "created"), ""),
-                            &hint.created_ms);
-        *out = hint;
-    }
-    json_free(doc);
-    return rc;
-}
-
 static void on_hint(void *ctx, const struct err *err, const uint8_t *data,
                     size_t len, const struct store_info *info)
 {
@@ -178,32 +146,60 @@ static void on_hint(void *ctx, const struct err *err, const uint8_t *data,
 
 /* --- listing -------------------------------------------------------------- */
 
+static int by_age(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+
+    if (x->modified_ms != y->modified_ms)
+        return x->modified_ms < y->modified_ms ? -1 : 1;
+    return memcmp(&x->name.tag, &y->name.tag, sizeof(x->name.tag));
+}
+
+/*
+ * Whose passphrase a recovery wrap takes, only trying tells, and whoever may
+ * write to the store can plant any number under any name. But the true ones
+ * were there first, and a store dates what it takes by its own clock: so the
+ * oldest is tried first, and of very many the oldest are kept.
+ */
+static void oldest_first(struct vault_open *o)
+{
+    if (!o->names)
+        return;
+    qsort(o->found, o->names, sizeof(*o->found), by_age);
+    if (o->names > RECOVERIES_MAX) {
+        o->names = RECOVERIES_MAX;
+        o->not_all_tried = true;
+    }
+}
+
 static bool on_entry(void *ctx, const struct store_entry *entry)
 {
     struct vault_open *o = ctx;
-    struct name name;
+    struct found f = {.modified_ms = entry->modified_ms};
 
-    if (!name_parse(entry->name, &name))
+    if (!name_parse(entry->name, &f.name))
         return true;
     o->any_key = true;
     if (o->state == OPEN_RECOVERY
-            ? name.kind != NAME_RECOVERY || o->names == RECOVERIES_MAX
-            : name.kind != NAME_KEY || !id16_equal(&name.tag, &o->tag))
+            ? f.name.kind != NAME_RECOVERY
+            : f.name.kind != NAME_KEY || !id16_equal(&f.name.tag, &o->tag))
         return true;
+    if (o->state == OPEN_RECOVERY && o->names == (size_t)2 * RECOVERIES_MAX)
+        oldest_first(o);
     if (o->names == o->room) {
         size_t room = o->room ? 2 * o->room : 16;
-        struct name *more = realloc(o->name, room * sizeof(*more));
+        struct found *more = realloc(o->found, room * sizeof(*more));
 
         if (!more || o->names >= NAMES_MAX) {
             if (more)
-                o->name = more;
+                o->found = more;
             err_set(&o->err, ERR_NOMEM, 0, "too many keys");
             return false;
         }
-        o->name = more;
+        o->found = more;
         o->room = room;
     }
-    o->name[o->names++] = name;
+    o->found[o->names++] = f;
     return true;
 }
 
@@ -219,6 +215,11 @@ static void nothing_found(struct vault_open *o)
     if (o->has_hint && !id16_equal(&o->hint.vault_id, &o->opts.vault_id))
         err_set(&err, ERR_KEY, 0, "%s: vault %s lies there; the key is for %s",
                 where, hex[1], hex[0]);
+    else if (o->not_all_tried)
+        err_set(&err, ERR_KEY, 0, "%s: the passphrase opens none of the %u "
+                "oldest of very many recovery keys. Most of them were planted: "
+                "remove from keys/recovery/ what is not yours, or use a key "
+                "file with a private key", where, o->bad_wraps);
     else if (o->bad.code != ERR_OK)
         err_set(&err, o->bad.code, 0, "%s: the vault's keys do not open: %s",
                 where, o->bad.text);
@@ -243,6 +244,8 @@ static void on_listed(void *ctx, const struct err *err,
     } else if (o->state != OPEN_ENDING) {
         if (o->state == OPEN_LISTING)
             o->state = OPEN_ROOT;
+        else
+            oldest_first(o);
         o->next = 0;
         step(o);
     }
@@ -273,7 +276,7 @@ static void run_scrypt(struct heavy *item)
     struct seal_wrap_open_opts opts = {
         .suite = o->opts.suite,
         .vault_id = o->opts.vault_id,
-        .key_id = o->name[o->next - 1].tag,
+        .key_id = o->found[o->next - 1].name.tag,
         .passphrase = o->passphrase,
     };
 
@@ -330,14 +333,27 @@ static void try_passphrase(struct vault_open *o, const uint8_t *data,
     const struct heavy_place place = {o->opts.slow, o->opts.budget,
                                       o->opts.tenant};
     struct seal_wrap_info info = {0};
-    struct err ignored;
+    struct err err = {0};
 
     o->wrap_len = len < sizeof(o->wrap) ? len : sizeof(o->wrap);
     memcpy(o->wrap, data, o->wrap_len);
-    /* What is no wrap costs no memory and is refused there. */
-    seal_wrap_parse(o->wrap, o->wrap_len, &info, &ignored);
+    /* What is no such wrap at sight costs no work. */
+    if (seal_wrap_parse(o->wrap, o->wrap_len, &info, &err) == ERR_OK &&
+        (info.what != SEAL_WRAP_PRIVATE ||
+         !id16_equal(&info.key_id, &o->found[o->next - 1].name.tag)))
+        err_set(&err, ERR_INTEGRITY, 0, "wrap: another key than its name");
+    if (err.code != ERR_OK) {
+        note_bad(o, &err);
+        return;
+    }
+    if (o->work + (UINT64_C(1) << info.log2_n) > o->opts.work_max) {
+        o->not_all_tried = true;
+        o->next = o->names; /* no more are fetched */
+        return;
+    }
+    o->work += UINT64_C(1) << info.log2_n;
     o->item = (struct heavy){
-        .bytes = info.log2_n ? seal_wrap_scrypt_bytes(info.log2_n) : 0,
+        .bytes = seal_wrap_scrypt_bytes(info.log2_n),
         .run = run_scrypt, .done = on_scrypt, .loop = o->opts.store->loop};
     o->item_out = true;
     o->state = OPEN_TRYING;
@@ -419,11 +435,11 @@ static bool fetch_next(struct vault_open *o, struct fetch *f)
     char text[NAME_TEXT];
     struct err err;
 
-    while (o->next < o->names && !is_wanted(o, &o->name[o->next]))
+    while (o->next < o->names && !is_wanted(o, &o->found[o->next].name))
         o->next++;
     if (o->next == o->names)
         return false;
-    f->name = o->name[o->next++];
+    f->name = o->found[o->next++].name;
     f->o = o;
     name_text(&f->name, text);
     if (store_fetch(o->opts.store, text, SEAL_WRAP_BYTES,
@@ -476,6 +492,8 @@ enum err_code vault_open_start(const struct vault_open_opts *opts,
     if (!o)
         return err_set(err, ERR_NOMEM, 0, "opening a vault");
     o->opts = *opts;
+    if (!o->opts.work_max)
+        o->opts.work_max = WORK_MAX;
     o->opts.pair = NULL;
     o->opts.passphrase = NULL;
     if (opts->passphrase) {
@@ -486,7 +504,7 @@ enum err_code vault_open_start(const struct vault_open_opts *opts,
     }
     if ((opts->pair && seal_key_tag(opts->suite, &opts->vault_id,
                                     opts->pair->public, &o->tag, err)) ||
-        store_fetch(opts->store, "format", HINT_MAX, (struct store_range){0},
+        store_fetch(opts->store, "format", VAULT_OPEN_HINT_MAX, (struct store_range){0},
                     on_hint, o, &o->op, err) != ERR_OK) {
         free_open(o);
         return err->code;
@@ -524,51 +542,4 @@ enum err_code vault_open_keyfile(const struct vault_open_opts *opts,
         rc = vault_open_start(&o, out, err);
     seal_pair_fini(&pair);
     return rc;
-}
-
-/* --- the hint alone ------------------------------------------------------- */
-
-struct hint_read {
-    void (*done)(void *ctx, const struct err *err,
-                 const struct vault_open_hint *hint);
-    void *ctx;
-    char location[256];
-};
-
-static void on_hint_alone(void *ctx, const struct err *err, const uint8_t *data,
-                          size_t len, const struct store_info *info)
-{
-    struct hint_read *h = ctx;
-    struct vault_open_hint hint;
-    struct err why = *err;
-
-    (void)info;
-    if (why.code == ERR_NOT_FOUND)
-        err_set(&why, ERR_NOT_FOUND, 0, "%s: no vault lies there", h->location);
-    else if (why.code == ERR_OK &&
-             vault_open_hint_parse(data, len, &hint, &why) != ERR_OK)
-        err_context(&why, "%s", h->location);
-    h->done(h->ctx, &why, why.code == ERR_OK ? &hint : NULL);
-    free(h);
-}
-
-enum err_code
-vault_open_hint_start(struct store *store,
-                      void (*done)(void *ctx, const struct err *err,
-                                   const struct vault_open_hint *hint),
-                      void *ctx, struct err *err)
-{
-    struct hint_read *h = calloc(1, sizeof(*h));
-
-    if (!h)
-        return err_set(err, ERR_NOMEM, 0, "format");
-    h->done = done;
-    h->ctx = ctx;
-    snprintf(h->location, sizeof(h->location), "%s", store->location);
-    if (store_fetch(store, "format", HINT_MAX, (struct store_range){0},
-                    on_hint_alone, h, NULL, err) != ERR_OK) {
-        free(h);
-        return err->code;
-    }
-    return ERR_OK;
 }

@@ -34,9 +34,13 @@ struct vault_open_opts {
     struct id16 vault_id;
     const struct seal_pair *pair;  /* one of the two; copied */
     const char *passphrase;        /* copied, wiped */
+    uint64_t work_max; /* sum of N of the recovery wraps that are tried, the
+                          oldest first; 0: 128 times what writers use, which
+                          is right; less for tests only */
     /*
      * ERR_NOT_FOUND: no vault lies there. ERR_KEY: wrong passphrase, or no key
-     * of it is wrapped for this recipient, or another vault's. ERR_PROTOCOL: a
+     * of it is wrapped for this recipient, or another vault's, or there are
+     * more recovery keys than can be tried. ERR_PROTOCOL: a
      * format this program does not know. Else the store's errors.
      */
     void (*done)(void *ctx, const struct err *err,
@@ -53,6 +57,8 @@ void vault_open_cancel(struct vault_open *o);
 enum err_code vault_open_keyfile(const struct vault_open_opts *opts,
                                  const struct seal_keyfile *file,
                                  struct vault_open **out, struct err *err);
+
+#define VAULT_OPEN_HINT_MAX 1024 /* bytes of `format` */
 
 /* What `format` says: a hint, to be shown. */
 struct vault_open_hint {

@@ -157,6 +157,84 @@ static void a_planted_wrap_hides_no_good_one(void **state)
     vault_rig_load(&rig);
 }
 
+/* What looks like a recovery wrap as far as can be seen without a passphrase,
+ * under names that come first. */
+static void plant_recoveries(unsigned count, uint8_t log2_n, uint64_t at_ms)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t wrap[SEAL_WRAP_BYTES] = "CAIRNKEY\1\1\2";
+        char name[128];
+
+        wrap[11] = log2_n;
+        wrap[12] = SEAL_WRAP_PRIVATE;
+        wrap[19] = wrap[32] = (uint8_t)i; /* tag and salt: all different */
+        snprintf(name, sizeof(name),
+                 "keys/recovery/000000%02x000000000000000000000000-00000000",
+                 i);
+        assert_true(store_fault_poke(rig.bucket, name, wrap, sizeof(wrap),
+                                     at_ms));
+    }
+}
+
+/* The true one is as old as the vault. One N is all that may be tried here. */
+static void the_oldest_recovery_key_is_tried_first(void **state)
+{
+    (void)state;
+    plant_recoveries(40, 20, 1001);
+    rig.work_max = UINT64_C(1) << SEAL_WRAP_LOG2_N;
+    expect_keys(vault_rig_open(&rig, &rig.recovery), 1, 1);
+    rig.work_max = 0;
+    vault_rig_load(&rig);
+}
+
+/* In a copy all dates are new, and a folder's can be set by anyone. */
+static void forty_planted_recovery_keys_hide_no_true_one(void **state)
+{
+    (void)state;
+    plant_recoveries(40, 15, 999);
+    expect_keys(vault_rig_open(&rig, &rig.recovery), 1, 1);
+    vault_rig_load(&rig);
+}
+
+static void recovery_keys_without_end_are_given_up_and_named(void **state)
+{
+    (void)state;
+    plant_recoveries(40, 15, 999);
+    rig.work_max = UINT64_C(10) << 15;
+    expect_refused(&rig.recovery, ERR_KEY);
+    assert_non_null(strstr(rig.err.text, "none of the 10 oldest"));
+    assert_non_null(strstr(rig.err.text, "keys/recovery/"));
+    rig.work_max = 0;
+    /* a private key needs none of them */
+    expect_keys(vault_rig_open(&rig, &rig.recovery_private), 1, 1);
+    vault_rig_load(&rig);
+}
+
+/* What shows at sight that it is none costs no work. */
+static void rubbish_among_recovery_keys_is_passed_over(void **state)
+{
+    static const char tag[] = "00000000000000000000000000000000";
+    uint8_t wrap[SEAL_WRAP_BYTES] = "CAIRNKEY\1\1\2";
+    char name[128];
+
+    (void)state;
+    wrap[11] = 20;
+    wrap[12] = SEAL_WRAP_PRIVATE;
+    wrap[16] = 1; /* another tag than the name's */
+    rig.work_max = UINT64_C(1) << SEAL_WRAP_LOG2_N;
+    for (unsigned i = 0; i < 4; i++) {
+        size_t len = i == 1 ? sizeof(wrap) - 1 : sizeof(wrap);
+
+        wrap[0] = i == 2 ? 'X' : 'C';
+        wrap[11] = i == 3 ? 21 : 20; /* a greater N than readers take */
+        snprintf(name, sizeof(name), "keys/recovery/%s-0000000%u", tag, i);
+        assert_true(store_fault_poke(rig.bucket, name, wrap, len, 500));
+    }
+    expect_keys(vault_rig_open(&rig, &rig.recovery), 1, 1);
+    rig.work_max = 0;
+    vault_rig_load(&rig);
+}
+
 /* Somebody who knows the gateway's public key, but not RS, makes a data key of
  * his own and wraps it: its id does not follow from RS. */
 static void a_planted_key_is_not_taken(void **state)
@@ -320,6 +398,10 @@ int main(void)
         cmocka_unit_test(where_no_vault_lies_none_is_found),
         cmocka_unit_test(an_unknown_format_is_named_and_refused),
         cmocka_unit_test(a_planted_wrap_hides_no_good_one),
+        cmocka_unit_test(the_oldest_recovery_key_is_tried_first),
+        cmocka_unit_test(forty_planted_recovery_keys_hide_no_true_one),
+        cmocka_unit_test(recovery_keys_without_end_are_given_up_and_named),
+        cmocka_unit_test(rubbish_among_recovery_keys_is_passed_over),
         cmocka_unit_test(a_planted_key_is_not_taken),
         cmocka_unit_test(a_damaged_root_wrap_is_the_answer),
         cmocka_unit_test(any_failing_request_is_the_answer),

@@ -145,6 +145,7 @@ struct keyring *vault_rig_open(struct vault_rig *r,
         .store = r->store,
         .suite = r->suite,
         .slow = r->slow,
+        .work_max = r->work_max,
         .done = on_opened,
         .ctx = &o,
     };

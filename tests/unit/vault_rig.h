@@ -24,6 +24,7 @@ struct vault_rig {
     struct seal_keyfile recovery; /* its passphrase */
     struct seal_keyfile recovery_private;
     struct seal_keyfile gateway; /* its private key: no DK */
+    uint64_t work_max; /* of vault_rig_open() */
     /* Of the last operation: */
     unsigned done;
     struct err err;
