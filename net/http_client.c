@@ -20,6 +20,8 @@
 
 #define LANE_IDLE_MS ((uint64_t)60 * 1000)
 #define LANE_CONNECTIONS_KEPT 64L
+#define READS_PER_TURN 64u /* of up to 16 KiB */
+#define READS_IN_VAIN 16u
 
 struct list {
     struct http_transfer *head, *tail;
@@ -128,6 +130,7 @@ static void client_enter(struct http_client *c)
 }
 
 static void lane_free(struct http_client *c, struct http_lane *lane);
+static void client_read_on(const struct http_client *c);
 static void lane_collect(struct http_lane *lane);
 static struct http_lane *lane_find_broken(const struct http_client *c);
 static void lane_give_up(struct http_client *c, struct http_lane *lane);
@@ -146,6 +149,7 @@ static void client_leave(struct http_client *c)
 {
     struct http_lane *lane;
 
+    client_read_on(c);
     for (lane = c->lanes; lane; lane = lane->next)
         lane_collect(lane);
     /* Ending a transfer launches others, which may break a further lane. */
@@ -466,6 +470,35 @@ static void end_transfer(struct http_transfer *t, CURLcode result)
         launch_waiting(c, h);
         host_free_if_unused(c, h);
     }
+}
+
+/* libcurl reads a record and waits for the socket, which is silent about what
+ * lies in OpenSSL's buffer. Of that, chunked framing makes nothing of ours, and
+ * an answer that is over is not read at all: hence an end to reads in vain. */
+static void read_on(struct http_lane *lane, struct http_transfer *t)
+{
+    unsigned vain = 0;
+    int running;
+
+    for (unsigned i = 0; i < READS_PER_TURN && vain < READS_IN_VAIN; i++) {
+        uint64_t taken = t->taken;
+
+        if (!http_transfer_has_unread(t))
+            return;
+        if (curl_multi_socket_action(lane->multi, t->fd, CURL_CSELECT_IN,
+                                     &running))
+            lane->broken = true;
+        vain = t->taken == taken ? vain + 1 : 0;
+    }
+    if (vain < READS_IN_VAIN)
+        http_client_poke(t);
+}
+
+static void client_read_on(const struct http_client *c)
+{
+    for (struct http_lane *lane = c->lanes; lane; lane = lane->next)
+        for (struct http_transfer *t = lane->running.head; t; t = t->next)
+            read_on(lane, t);
 }
 
 /* Read what libcurl says has ended. */

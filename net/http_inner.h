@@ -70,6 +70,7 @@ struct http_transfer {
 
     struct http_head head;
     uint64_t received, sent, wire;
+    uint64_t taken; /* bytes of the answer, head and body */
 
     uint64_t connect_ms, first_byte_ms, stall_ms, total_ms;
     struct timer deadline;
@@ -103,6 +104,8 @@ CURLcode http_transfer_on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx);
 void http_transfer_launched(struct http_transfer *t);
 /* Do what resume_wanted says; a failure is in t->err. */
 void http_transfer_unpause(struct http_transfer *t);
+/* Whether there is something to read that the socket does not tell of. */
+bool http_transfer_has_unread(const struct http_transfer *t);
 /* No callback comes any more: fix the outcome. `result` is libcurl's, or
  * CURLE_OK together with t->err. */
 void http_transfer_settle(struct http_transfer *t, CURLcode result);

@@ -251,12 +251,20 @@ bool http_trust_apply(struct http_trust *t, SSL_CTX *ctx)
     /* A body's end is told by its length, or is the caller's to find out; a
      * missing close_notify tells nothing more. */
     SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    /* A record with one call of the kernel, not its head and its body each with
+     * one of their own. */
+    SSL_CTX_set_read_ahead(ctx, 1);
     if (t->kind != TRUST_CA) {
         SSL_CTX_set_cert_verify_callback(ctx, on_verify, t);
         return true;
     }
     SSL_CTX_set1_cert_store(ctx, t->store);
     return SSL_CTX_get_cert_store(ctx) == t->store;
+}
+
+bool http_trust_holds_more(const SSL *ssl)
+{
+    return SSL_has_pending(ssl) && !SSL_want_read(ssl);
 }
 
 bool http_trust_checks_name(const struct http_trust *t)

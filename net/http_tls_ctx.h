@@ -13,8 +13,13 @@
 #include "net/http_tls.h"
 
 /* Make a client's context believe `t` alone. `t` must outlive the context.
- * False: out of memory, nothing may be sent over this context. */
+ * False: out of memory, nothing may be sent over this context. Its connections
+ * read ahead: see http_trust_holds_more(). */
 bool http_trust_apply(struct http_trust *t, SSL_CTX *ctx);
+
+/* Whether a connection has bytes that the socket will not tell of any more:
+ * there are some, and the last read did not end for want of further ones. */
+bool http_trust_holds_more(const SSL *ssl);
 
 /* Whether the host name has to be compared with the certificate too. */
 bool http_trust_checks_name(const struct http_trust *t);

@@ -378,6 +378,7 @@ size_t http_transfer_on_line(char *line, size_t size, size_t count, void *ctx)
     if (t->err.code != ERR_OK)
         return 0;
     t->active_at = now_ms(t);
+    t->taken += len;
     if (t->state == TRANSFER_WAITING)
         enter(t, TRANSFER_RECEIVING);
     switch (http_head_line(&t->head, line, len)) {
@@ -413,7 +414,18 @@ size_t http_transfer_on_piece(char *data, size_t size, size_t count, void *ctx)
         return CURL_WRITEFUNC_PAUSE;
     }
     t->received += len;
+    t->taken += len;
     return len;
+}
+
+bool http_transfer_has_unread(const struct http_transfer *t)
+{
+    struct curl_tlssessioninfo *tls = NULL;
+
+    return t->trust && t->fd >= 0 && !t->in_paused && t->err.code == ERR_OK &&
+           t->state > TRANSFER_CONNECTING &&
+           !curl_easy_getinfo(t->easy, CURLINFO_TLS_SSL_PTR, &tls) && tls &&
+           tls->internals && http_trust_holds_more(tls->internals);
 }
 
 /* ---- Pausing and ending ---- */

@@ -2,7 +2,10 @@
 /* Whom the client believes; and that who is not believed gets no byte. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -298,6 +301,95 @@ static void raw_end_takes_a_close_without_close_notify(void **state)
     host_close(&h);
 }
 
+#define CRUMBS 100
+
+/* All of an answer in one packet, a record for each few bytes; then silence. */
+static void play_crumbs(struct peer_conn *c)
+{
+    char head[4096], crumb[100];
+    bool chunked;
+    int on = 1;
+
+    while (peer_head(c, head, sizeof(head))) {
+        chunked = strstr(head, "/chunked") != NULL;
+        setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+        peer_say(c, "HTTP/1.1 200 OK\r\n");
+        if (chunked)
+            snprintf(crumb, sizeof(crumb), "Transfer-Encoding: chunked\r\n");
+        else
+            snprintf(crumb, sizeof(crumb), "Content-Length: %d\r\n",
+                     CRUMBS * 10);
+        peer_say(c, crumb);
+        peer_say(c, "\r\n");
+        for (int i = 0; i < CRUMBS; i++) {
+            snprintf(crumb, sizeof(crumb), "crumb %03d.", i);
+            if (chunked)
+                peer_say(c, "a\r\n");
+            peer_say(c, crumb);
+            if (chunked)
+                peer_say(c, "\r\n");
+        }
+        if (chunked)
+            peer_say(c, "0\r\n\r\n");
+        setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &(int){0}, sizeof(int));
+    }
+}
+
+struct pecker {
+    struct timer later;
+    struct rig_call *call;
+    unsigned refused;
+};
+
+static void on_later(struct timer *timer)
+{
+    rig_resume(((struct pecker *)timer)->call);
+}
+
+/* Every tenth piece is taken at the second try only. */
+static bool peck(struct rig_call *c, const uint8_t *data, size_t len)
+{
+    struct pecker *p = c->user;
+
+    if (p && c->body.len / 100 >= p->refused) {
+        p->refused++;
+        timer_start(c->rig->loop, &p->later, 5, on_later);
+        return false;
+    }
+    return buf_add(&c->body, data, len);
+}
+
+static void
+records_that_come_together_are_all_read_before_the_next_packet(void **state)
+{
+    static const char *const paths[] = {"/whole", "/chunked"};
+    struct host h;
+
+    (void)state;
+    host_open(&h, "127.0.0.1", -1, 1, play_crumbs);
+    for (int i = 0; i < 4; i++) {
+        struct pecker p = {.call = &h.call};
+        struct http_transfer_opts opts =
+            rig_opts(&h.call, "GET",
+                     rig_url("https", peer_port(h.peer), paths[i % 2]));
+
+        h.call.on_piece = peck;
+        h.call.user = i < 2 ? NULL : &p;
+        opts.trust = trust_pin(&h.cert, 0);
+        opts.stall_ms = 5000;
+        rig_start(&h.rig, &h.call, &opts);
+        http_trust_drop(opts.trust);
+        rig_run(&h.rig);
+        if (h.call.err.code != ERR_OK)
+            fail_msg("%s: %s", paths[i % 2], h.call.err.text);
+        assert_int_equal(h.call.body.len, CRUMBS * 10);
+        assert_memory_equal(h.call.body.data + 990, "crumb 099.", 10);
+        assert_int_equal(p.refused, i < 2 ? 0 : 10);
+    }
+    assert_int_equal(peer_connections(h.peer), 1);
+    host_close(&h);
+}
+
 static void https_needs_a_trust(void **state)
 {
     struct http_transfer_opts opts;
@@ -397,6 +489,8 @@ int main(void)
         cmocka_unit_test(
             kept_connection_serves_nobody_who_believes_other_things),
         cmocka_unit_test(raw_end_takes_a_close_without_close_notify),
+        cmocka_unit_test(
+            records_that_come_together_are_all_read_before_the_next_packet),
         cmocka_unit_test(https_needs_a_trust),
         cmocka_unit_test(pem_text_must_hold_whole_certificates),
         cmocka_unit_test(pins_are_read_in_their_usual_forms),
