@@ -565,3 +565,13 @@ void api_call_gone(struct api_call *call, bool complete)
     else if (call->answered || !call->busy)
         call_free(call);
 }
+
+void api_call_cut(const struct api_call *call, int64_t tenant_id,
+                  int64_t token_id)
+{
+    for (struct api_call *c = call->api->calls; c; c = c->next)
+        if (c != call && c->http && c->who.kind == AUTHZ_TENANT &&
+            c->who.tenant_id == tenant_id &&
+            (!token_id || c->who.token_id == token_id))
+            http_call_cut(c->http);
+}

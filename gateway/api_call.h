@@ -182,6 +182,11 @@ enum err_code api_call_answer(struct api_call *call, struct json *take,
 enum err_code api_call_tenant(struct api_call *call, struct catalog *c,
                               const char *name, int64_t *id, struct err *err);
 
+/* Break off the other calls of a tenant, of one of its tokens (0: of all): it
+ * may ask for nothing any more. */
+void api_call_cut(const struct api_call *call, int64_t tenant_id,
+                  int64_t token_id);
+
 /* A call has arrived; it answers by itself when it cannot even be made. */
 void api_call_arrive(struct api *api, struct http_call *http,
                      bool provider_door);

@@ -17,11 +17,13 @@ api_call_lane_fn api_about_audit;
 
 /* api_tenant.c */
 api_call_lane_fn api_tenant_add, api_tenant_list, api_tenant_show,
-    api_tenant_set, api_tenant_suspend, api_tenant_resume, api_tenant_leave;
+    api_tenant_set, api_tenant_resume, api_tenant_leave;
+void api_tenant_suspend(struct api_call *call);
 void api_tenant_erase(struct api_call *call);
 
 /* api_token.c */
-api_call_lane_fn api_token_add, api_token_list, api_token_revoke;
+api_call_lane_fn api_token_add, api_token_list;
+void api_token_revoke(struct api_call *call);
 
 /* api_rule.c */
 api_call_lane_fn api_rule_add, api_rule_list, api_rule_remove;

@@ -59,14 +59,14 @@ const struct api_route api_route_table[] = {
 {AUTHZ_TENANT_ADD, "POST", "/tenants", "", FIELDS(tenant_add), NULL, api_tenant_add},
 {AUTHZ_TENANT_SHOW, "GET", "/tenants/{tenant}", "", NULL, 0, NULL, api_tenant_show},
 {AUTHZ_TENANT_SET, "PATCH", "/tenants/{tenant}", "", FIELDS(tenant_set), NULL, api_tenant_set},
-{AUTHZ_TENANT_SUSPEND, "POST", "/tenants/{tenant}/suspend", "", NULL, 0, NULL, api_tenant_suspend},
+{AUTHZ_TENANT_SUSPEND, "POST", "/tenants/{tenant}/suspend", "", NULL, 0, api_tenant_suspend, NULL},
 {AUTHZ_TENANT_RESUME, "POST", "/tenants/{tenant}/resume", "", NULL, 0, NULL, api_tenant_resume},
 {AUTHZ_TENANT_LEAVE, "POST", "/tenants/{tenant}/leave", "", NULL, 0, NULL, api_tenant_leave},
 {AUTHZ_TENANT_ERASE, "POST", "/tenants/{tenant}/erase", "", FIELDS(tenant_erase), api_tenant_erase, NULL},
 
 {AUTHZ_TOKEN_LIST, "GET", "/tokens", "limit cursor tenant", NULL, 0, NULL, api_token_list},
 {AUTHZ_TOKEN_ADD, "POST", "/tokens", "", FIELDS(token_add), NULL, api_token_add},
-{AUTHZ_TOKEN_REVOKE, "DELETE", "/tokens/{token}", "", NULL, 0, NULL, api_token_revoke},
+{AUTHZ_TOKEN_REVOKE, "DELETE", "/tokens/{token}", "", NULL, 0, api_token_revoke, NULL},
 
 {AUTHZ_RULE_LIST, "GET", "/rules", "limit cursor tenant pool", NULL, 0, NULL, api_rule_list},
 {AUTHZ_RULE_ADD, "POST", "/rules", "", FIELDS(rule_add), NULL, api_rule_add},

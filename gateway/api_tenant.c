@@ -103,10 +103,22 @@ static enum err_code tenant_become(struct api_call *call, struct catalog *c,
     return rc == ERR_OK ? api_tenant_show(call, c, err) : rc;
 }
 
-enum err_code api_tenant_suspend(struct api_call *call, struct catalog *c,
-                                 struct err *err)
+static enum err_code on_suspend(struct api_call *call, struct catalog *c,
+                                struct err *err)
 {
     return tenant_become(call, c, CATALOG_TENANT_SUSPENDED, err);
+}
+
+/* Nobody is let in, nor goes on with what was begun before. */
+static void on_suspended(struct api_call *call)
+{
+    api_call_cut(call, call->object_tenant, 0);
+    api_call_done(call);
+}
+
+void api_tenant_suspend(struct api_call *call)
+{
+    api_call_ask(call, on_suspend, on_suspended);
 }
 
 enum err_code api_tenant_resume(struct api_call *call, struct catalog *c,

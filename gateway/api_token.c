@@ -73,7 +73,7 @@ enum err_code api_token_add(struct api_call *call, struct catalog *c,
     return rc;
 }
 
-enum err_code api_token_revoke(struct api_call *call, struct catalog *c,
+static enum err_code on_revoke(struct api_call *call, struct catalog *c,
                                struct err *err)
 {
     struct catalog_token t = {0};
@@ -91,6 +91,19 @@ enum err_code api_token_revoke(struct api_call *call, struct catalog *c,
         rc = catalog_token_revoke(c, t.id, err);
     if (rc == ERR_OK)
         rc = token_answer(call, c, t.id, NULL, err);
+    call->id = t.id;
     catalog_token_fini(&t);
     return rc;
+}
+
+/* What it was asked for and still flows, or waits, ends too. */
+static void on_revoked(struct api_call *call)
+{
+    api_call_cut(call, call->object_tenant, call->id);
+    api_call_done(call);
+}
+
+void api_token_revoke(struct api_call *call)
+{
+    api_call_ask(call, on_revoke, on_revoked);
 }

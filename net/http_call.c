@@ -297,6 +297,11 @@ void http_call_break(struct http_call *c)
     resume(c);
 }
 
+void http_call_cut(struct http_call *c)
+{
+    http_call_break(c);
+}
+
 static bool add_headers(struct MHD_Response *r,
                         const struct http_header *headers, size_t count)
 {

@@ -94,6 +94,8 @@ bool http_call_lend(struct http_call *c, struct http_piece *piece);
 /* Take back what is lent, now and without done(), and break the connection
  * off; http_call_end(c, false) follows. */
 void http_call_retract(struct http_call *c);
+/* Break the connection off, whatever it is at; on_gone() comes, later. */
+void http_call_cut(struct http_call *c);
 /* No more pieces come; what is lent is sent. complete false: break the
  * connection off, so that the client cannot take the part for the whole. */
 void http_call_end(struct http_call *c, bool complete);

@@ -125,6 +125,48 @@ def rule_is_removed():
                      "(6)", status == 6 and "no rule gives it" in err, err)
 
 
-for test in (vm_changes_hands, tenant_is_suspended, rule_is_removed):
+def a_stream_is_cut():
+    """What flows to a bearer ends with the token, or with the tenant's right."""
+    disk = {"size": 24 * MIB, "fill": "random"}
+    with simlib.Sim(gwcase.two_pools(gwcase.vm("web", disk))) as sim, \
+            gwlib.Gateway() as gw:
+        gwcase.set_up(gw, sim)
+        gw.ok("backup", "web")
+        first, second = (os.path.join(gw.dir, n) for n in ("one", "two"))
+        for token in (first, second):
+            gw.ok("token", "add", "--tenant", "acme", "--out", token)
+        ids = [t["id"] for t in gw.json("token", "list")]
+        point = gw.json("point", "list")[0]["id"]
+
+        def reading(token):
+            """A client that stops reading after a byte."""
+            run = gw.start_run("restore", point, "--disk", "0", "--output",
+                               "-", token=token)
+            run.stdout.buffer.read(1)
+            return run
+
+        def whole(run):
+            data = run.stdout.buffer.read()
+            run.stdout.close()
+            run.stderr.close()
+            return run.wait() == 0, len(data) + 1 == disk["size"]
+
+        one, two = reading(first), reading(second)
+        gw.ok("token", "revoke", ids[0])
+        checks.same("a revoked token's stream breaks off", whole(one),
+                    (False, False))
+        checks.same("that of another goes on", whole(two), (True, True))
+        three, four = reading(second), reading(None)
+        gw.ok("tenant", "suspend", "acme")
+        checks.same("a suspended tenant's breaks off", whole(three),
+                    (False, False))
+        checks.same("the provider's goes on", whole(four), (True, True))
+        until(lambda: all(j["final"] for j in gw.json("job", "list")))
+        checks.same("the jobs end so", [
+            j["state"] for j in gw.json("job", "list")][::-1],
+            ["succeeded", "cancelled", "succeeded", "cancelled", "succeeded"])
+
+
+for test in (a_stream_is_cut, vm_changes_hands, tenant_is_suspended, rule_is_removed):
     checks.run(test.__name__, test)
 checks.finish()
