@@ -285,7 +285,7 @@ static enum err_code load_sr(struct sim_pool *pool, const struct json *j,
 
     if (sim_config_keys(j,
                         " name uuid description type size used shared host "
-                        "content_type round tags other_config ",
+                        "content_type round chains tags other_config ",
                         "sr", err) != ERR_OK ||
         sim_config_size(json_get(j, "size"), 100ull << 30, "sr: size", &size,
                         err) != ERR_OK ||
@@ -301,6 +301,9 @@ static enum err_code load_sr(struct sim_pool *pool, const struct json *j,
                         err) != ERR_OK)
         return err->code;
     x->round = round ? round : 1;
+    if (!sim_sr_chains_read(text_of(j, "chains", "none"), &x->chains))
+        return err_set(err, ERR_ARGUMENT, 0,
+                       "sr: chains: none, merged or later");
     sim_db_set_text(db, sr, "name_label", name);
     sim_db_set_text(db, sr, "name_description", text_of(j, "description", ""));
     sim_db_set_text(db, sr, "type", type);

@@ -322,6 +322,12 @@ static struct json *sr_set(struct sim *sim, const struct json *body,
     sim_db_lock(pool->db);
     sr = sim_control_object(pool, body, "sr", "SR", err);
     x = sr ? sr->extra : NULL;
+    if (x && json_get(body, "chains") &&
+        !sim_sr_chains_read(json_text(json_get(body, "chains"), ""),
+                            &x->chains)) {
+        err_set(err, ERR_ARGUMENT, 0, "chains: none, merged or later");
+        x = NULL;
+    }
     if (x &&
         sim_config_size(json_get(body, "size"),
                         (uint64_t)sim_db_int(sr, "physical_size"), "size",
@@ -330,6 +336,7 @@ static struct json *sr_set(struct sim *sim, const struct json *body,
                         &used, err) == ERR_OK) {
         sim_db_set_int(pool->db, sr, "physical_size", (int64_t)size);
         x->used = (int64_t)used;
+        sim_sr_merge(pool, sr);
         sim_sr_update(pool, sr);
         ok = true;
     }

@@ -10,8 +10,17 @@
 
 #include "tests/sim/sim_call.h"
 
+/* Whether a snapshot leaves a hidden base copy, as VHD chains do, and when
+ * those that nobody needs any more are merged. */
+enum sim_sr_chains {
+    SIM_SR_NO_CHAINS,
+    SIM_SR_MERGED,      /* at once */
+    SIM_SR_MERGED_LATER /* not before this is another */
+};
+
 /* An SR's `extra`. */
 struct sim_sr {
+    enum sim_sr_chains chains;
     bool thick;
     int64_t used;   /* by others */
     uint64_t round; /* virtual sizes are multiples of it */
@@ -22,6 +31,14 @@ void sim_sr_setup(struct sim_object *sr, const char *type);
 
 /* Compute utilisation of the SR and its VDIs anew. */
 void sim_sr_update(struct sim_pool *pool, struct sim_object *sr);
+
+/* `live` was snapshotted: what they share lies in a hidden disk now. */
+void sim_sr_branch(struct sim_pool *pool, struct sim_object *sr,
+                   struct sim_object *live, struct sim_object *snapshot);
+/* A disk is gone, or the setting is another: merge what may be merged. */
+void sim_sr_merge(struct sim_pool *pool, struct sim_object *sr);
+/* "none", "merged", "later". */
+bool sim_sr_chains_read(const char *text, enum sim_sr_chains *out);
 
 /* May a disk of this virtual size be made? No: not enough room in a thick SR,
  * none at all in a thin one, or the fault sr_full. */

@@ -115,6 +115,7 @@ struct sim_object *sim_vdi_snapshot(struct sim_call *c, struct sim_object *of)
     sim_db_set_bool(c->db, vdi, "is_a_snapshot", true);
     sim_db_set_text(c->db, vdi, "snapshot_of", of->ref);
     sim_db_set(c->db, vdi, "snapshot_time", sim_value_now());
+    sim_sr_branch(c->pool, sr, of, vdi);
     sim_sr_update(c->pool, sr);
     return vdi;
 }
@@ -132,6 +133,7 @@ struct sim_object *sim_vdi_copy(struct sim_call *c, const char *of,
     if (!to)
         return NULL;
     copy_fields(c->db, from, to);
+    sim_db_map_drop(c->db, to, "sm_config", "vhd-parent"); /* on its own */
     snprintf(to_ref, sizeof(to_ref), "%s", to->ref);
     snprintf(from_ref, sizeof(from_ref), "%s", from->ref);
     a = sim_disk_hold(sim_vdi_disk(from));
@@ -168,8 +170,10 @@ void sim_vdi_destroy(struct sim_pool *pool, struct sim_object *vdi)
         sim_db_destroy(pool->db, vbd);
     }
     sim_db_destroy(pool->db, vdi);
-    if (sr)
-        sim_sr_update(pool, sr);
+    if (!sr)
+        return;
+    sim_sr_merge(pool, sr);
+    sim_sr_update(pool, sr);
 }
 
 bool sim_vdi_in_use(struct sim_pool *pool, const struct sim_object *vdi)
