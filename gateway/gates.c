@@ -128,38 +128,44 @@ static struct gates_tenant *tenant_get(struct gates *g, uint64_t tenant)
     return of;
 }
 
+static bool wants(const struct gates_need *need, const char *gate)
+{
+    for (unsigned i = 0; i < need->count; i++)
+        if (strcmp(need->names[i], gate) == 0)
+            return true;
+    return false;
+}
+
+/* How many who go before `need` wait for this gate. */
+static unsigned count_ahead(struct gates *g, const struct gates_need *need,
+                            const char *gate)
+{
+    bool earlier = true;
+    unsigned count = 0;
+
+    for (const struct gates_need *n = g->first; n; n = n->next) {
+        if (n == need)
+            earlier = false;
+        else if ((earlier ? n->of->in <= need->of->in
+                          : n->of->in < need->of->in) &&
+                 wants(n, gate))
+            count++;
+    }
+    return count;
+}
+
+/* In each gate, beside who is in and those who go before it: who waits for
+ * another gate is passed, but never loses a place by that. */
 static bool has_room(struct gates *g, const struct gates_need *need)
 {
     for (unsigned i = 0; i < need->count; i++)
         if (gate_find(g, need->names[i])->in >= need->limits[i])
             return false;
+    for (unsigned i = 0; i < need->count; i++)
+        if (gate_find(g, need->names[i])->in +
+                count_ahead(g, need, need->names[i]) >= need->limits[i])
+            return false;
     return true;
-}
-
-static bool share_a_gate(const struct gates_need *a, const struct gates_need *b)
-{
-    for (unsigned i = 0; i < a->count; i++)
-        for (unsigned k = 0; k < b->count; k++)
-            if (strcmp(a->names[i], b->names[k]) == 0)
-                return true;
-    return false;
-}
-
-/* Whether somebody who goes before `need` waits for one of the same gates. */
-static bool is_behind(struct gates *g, const struct gates_need *need)
-{
-    bool earlier = true;
-
-    for (const struct gates_need *n = g->first; n; n = n->next) {
-        if (n == need) {
-            earlier = false;
-            continue;
-        }
-        if ((earlier ? n->of->in <= need->of->in : n->of->in < need->of->in) &&
-            share_a_gate(n, need))
-            return true;
-    }
-    return false;
 }
 
 static void deliver(struct mail *mail)
@@ -217,7 +223,7 @@ static void let_in(struct gates *g)
         struct gates_need *next = need->next;
 
         /* Without memory for the mail it waits for the next who leaves. */
-        if (!is_behind(g, need) && has_room(g, need) && enter(g, need)) {
+        if (has_room(g, need) && enter(g, need)) {
             unlink_waiting(g, need);
             next = g->first; /* who is before whom is another matter now */
         }
@@ -235,7 +241,7 @@ bool gates_enter(struct gates *g, struct gates_need *need)
         return false;
     need->gates = g;
     need->next = NULL;
-    if (!is_behind(g, need) && has_room(g, need))
+    if (has_room(g, need))
         return enter(g, need);
     need->state = NEED_WAITING;
     *g->last = need;

@@ -6,7 +6,9 @@
  * A gate is named by text and made by its first use. Who needs several gates
  * gets all at once or waits holding none, so nobody waits for each other for
  * ever. Among those who need a common gate the tenant is next of whom fewer are
- * in, here or at any gate; then first come, first served. Control loop only.
+ * in, here or at any gate; then first come, first served - but who waits for one
+ * gate does not keep others out of another that has room for both. Control loop
+ * only.
  */
 #ifndef CAIRN_GATEWAY_GATES_H
 #define CAIRN_GATEWAY_GATES_H

@@ -151,6 +151,36 @@ static void nobody_passes_who_waits_for_the_same_gate(void **state)
     tear_down(&b);
 }
 
+/* As a VM on an idle SR whose host has room for more exports. */
+static void who_waits_elsewhere_keeps_a_place_and_no_more(void **state)
+{
+    struct bench b;
+    struct one v, w, x, y, z;
+
+    (void)state;
+    set_up(&b);
+    enter(&b, &v, 'v', "busy sr", NULL, 1);
+    w = (struct one){.need = {.open = on_open}, .bench = &b, .name = 'w'};
+    assert_true(gates_need_add(&w.need, "busy sr", 1));
+    assert_true(gates_need_add(&w.need, "host", 3));
+    assert_true(gates_enter(b.gates, &w.need));
+    enter(&b, &x, 'x', "host", NULL, 3);
+    enter(&b, &y, 'y', "host", NULL, 3);
+    enter(&b, &z, 'z', "host", NULL, 3);
+    turn(&b);
+    assert_string_equal(b.order, "vxy"); /* the third place is w's */
+    gates_leave(&v.need);
+    turn(&b);
+    assert_string_equal(b.order, "vxyw");
+    gates_leave(&x.need);
+    turn(&b);
+    assert_string_equal(b.order, "vxywz");
+    gates_leave(&w.need);
+    gates_leave(&y.need);
+    gates_leave(&z.need);
+    tear_down(&b);
+}
+
 /* Tenant 1 stays in; what it has waiting does not keep tenant 2 waiting. */
 static void the_tenant_of_whom_fewer_are_in_is_next(void **state)
 {
@@ -203,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_gate_lets_in_as_many_as_its_limit),
         cmocka_unit_test(who_needs_two_gates_holds_none_while_waiting),
         cmocka_unit_test(nobody_passes_who_waits_for_the_same_gate),
+        cmocka_unit_test(who_waits_elsewhere_keeps_a_place_and_no_more),
         cmocka_unit_test(the_tenant_of_whom_fewer_are_in_is_next),
         cmocka_unit_test(who_leaves_before_the_mail_is_not_told),
     };
