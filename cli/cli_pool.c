@@ -31,6 +31,12 @@ static const struct cli_column host_columns[] = {
     {"TRUSTED", "trusted", CLI_FORM_YES_NO},
     {"FINGERPRINT", "fingerprint", CLI_FORM_PIN},
 };
+static const struct cli_column backlog_columns[] = {
+    {"PAUSED SR", "name", CLI_FORM_TEXT},
+    {"DISKS TO COALESCE", "disks", CLI_FORM_TEXT},
+    {"AT MOST", "limit", CLI_FORM_TEXT},
+    {"JOBS WAITING", "jobs", CLI_FORM_TEXT},
+};
 
 /* One request about the pool that is named. */
 static int pool_do(struct cli_run *run, const char *method,
@@ -56,8 +62,13 @@ static int pool_print(struct cli_run *run, const struct json *doc)
     if (run->json || exit != EXIT_OK)
         return exit;
     printf("\n");
-    return cli_out_list(run, json_get(doc, "hosts"), host_columns,
+    exit = cli_out_list(run, json_get(doc, "hosts"), host_columns,
                         BYTES_COUNT(host_columns));
+    if (exit != EXIT_OK || !json_count(json_get(doc, "backlog")))
+        return exit;
+    printf("\n");
+    return cli_out_list(run, json_get(doc, "backlog"), backlog_columns,
+                        BYTES_COUNT(backlog_columns));
 }
 
 static bool has_untrusted(const struct json *doc)

@@ -169,6 +169,10 @@ struct api_backend {
      * {"ok": bool, "checks": [{"name", "ok": bool, "text"}]} */
     void (*pool_test)(void *ctx, int64_t pool_id, api_json_done_fn *done,
                       void *done_ctx);
+    /* SRs of a pool for which backups wait, since they have too much to
+     * coalesce: [{"sr", "name", "disks", "limit", "jobs"}] */
+    void (*pool_backlog)(void *ctx, int64_t pool_id, api_json_done_fn *done,
+                         void *done_ctx);
     /* A pool was added, changed, paused or removed. */
     void (*pool_changed)(void *ctx, int64_t pool_id);
 

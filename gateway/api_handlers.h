@@ -32,6 +32,7 @@ api_call_lane_fn api_rule_add, api_rule_list, api_rule_remove;
 void api_pool_look(struct api_call *call);
 void api_pool_add(struct api_call *call);
 api_call_lane_fn api_pool_list, api_pool_show;
+void api_pool_view(struct api_call *call);
 void api_pool_set(struct api_call *call);
 void api_pool_probe(struct api_call *call);
 void api_pool_test(struct api_call *call);

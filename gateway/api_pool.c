@@ -218,6 +218,40 @@ void api_pool_probe(struct api_call *call)
     api_call_ask(call, api_pool_show, on_found_probe);
 }
 
+/* The row is in call->work meanwhile. */
+static void on_backlog(struct api_call *call)
+{
+    struct json *srs = call->answer;
+
+    call->answer = call->work;
+    call->work = NULL;
+    if (json_set(call->answer, "backlog", srs))
+        api_call_done(call);
+    else
+        pool_fail(call, ERR_NOMEM, "out of memory");
+}
+
+static void free_row(void *work)
+{
+    json_free(work);
+}
+
+static void on_found_view(struct api_call *call)
+{
+    const struct api_backend *b = call->api->backend;
+
+    call->work = call->answer;
+    call->work_free = free_row;
+    call->answer = NULL;
+    api_call_wait(call, EXIT_PEER_NONE, on_backlog);
+    b->pool_backlog(b->ctx, call->id, api_call_on_json, call);
+}
+
+void api_pool_view(struct api_call *call)
+{
+    api_call_ask(call, api_pool_show, on_found_view);
+}
+
 static void on_found_test(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;

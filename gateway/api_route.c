@@ -75,7 +75,7 @@ const struct api_route api_route_table[] = {
 {AUTHZ_POOL_LIST, "GET", "/pools", "limit cursor", NULL, 0, NULL, api_pool_list},
 {AUTHZ_POOL_ADD, "POST", "/pools", "", FIELDS(pool_add), api_pool_add, NULL},
 {AUTHZ_POOL_LOOK, "POST", "/pool-probes", "", FIELDS(pool_look), api_pool_look, NULL},
-{AUTHZ_POOL_SHOW, "GET", "/pools/{pool}", "", NULL, 0, NULL, api_pool_show},
+{AUTHZ_POOL_SHOW, "GET", "/pools/{pool}", "", NULL, 0, api_pool_view, NULL},
 {AUTHZ_POOL_SET, "PATCH", "/pools/{pool}", "", FIELDS(pool_set), api_pool_set, NULL},
 {AUTHZ_POOL_REMOVE, "DELETE", "/pools/{pool}", "", NULL, 0, api_pool_remove, NULL},
 {AUTHZ_POOL_PROBE, "POST", "/pools/{pool}/probe", "", NULL, 0, api_pool_probe, NULL},

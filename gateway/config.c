@@ -65,6 +65,12 @@ static const struct setting rows[] = {
         "backups that one host of a pool is asked to export at a time"),
     ROW("snapshots_per_sr", SETTING_NUMBER, snapshots_per_sr, 1, 64, "8",
         "snapshots of ours on one SR at a time"),
+    ROW("coalesce_backlog", SETTING_NUMBER, coalesce_backlog, 0, 100000, "20",
+        "disks of one SR that may wait to be coalesced before backups there "
+        "pause (a chain of about 30 ends snapshots of its disk); 0: no matter "
+        "how many"),
+    ROW("coalesce_wait", SETTING_DURATION, coalesce_wait_ms, 1000, 24 * HOURS,
+        "1 h", "how long a backup waits for such an SR before it fails"),
     ROW("store_request", SETTING_DURATION, store_request_ms, 1000, HOURS,
         "60 s", "a store that moves no data for so long has failed"),
     ROW("store_retry", SETTING_DURATION, store_retry_ms, 1000, 24 * HOURS,

@@ -36,6 +36,9 @@ struct config {
     uint64_t jobs_per_store;   /* of one endpoint or folder; default 64 */
     uint64_t exports_per_host; /* default 64 */
     uint64_t snapshots_per_sr; /* of ours alive at once; default 8 */
+    uint64_t coalesce_backlog; /* disks waiting on an SR, above which no snapshot
+                                  is made there; 0: no matter; default 20 */
+    uint64_t coalesce_wait_ms; /* a job waits so long for it; default 1 h */
     uint64_t store_request_ms; /* default 60 s */
     uint64_t store_retry_ms;   /* default 15 min */
     uint64_t pool_connect_ms;  /* 0: xenapi_timing's own defaults, as below */

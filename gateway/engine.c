@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "gateway/api.h"
+#include "gateway/backlog.h"
 #include "gateway/gates.h"
 #include "gateway/history.h"
 #include "gateway/jobs.h"
@@ -140,8 +141,9 @@ static enum err_code make_parts(struct whole *w, struct err *err)
     e->budget = budget_new(c->memory, SESSION_FLOOR_BYTES);
     e->tools = session_tools_new(e->suite, e->workers);
     e->gates = gates_new(e->control);
+    e->backlog = backlog_new(e);
     e->data = calloc(n, sizeof(*e->data));
-    if (!e->budget || !e->tools || !e->gates || !e->data)
+    if (!e->budget || !e->tools || !e->gates || !e->backlog || !e->data)
         return err_set(err, ERR_NOMEM, 0, "engine");
     w->chunks_kept.max = CHUNKS_KEPT;
     w->parts_kept.max = PARTS_KEPT;
@@ -354,6 +356,7 @@ void engine_free(struct engine *e)
     jobs_free(e->jobs);
     history_free(e->history);
     gates_free(e->gates);
+    backlog_free(e->backlog);
     catalog_call_door_free(e->catalog);
     for (unsigned i = 0; i < e->data_count; i++)
         free_data_loop(&e->data[i]);

@@ -25,6 +25,7 @@
 #include "vault/session.h"
 
 struct api;
+struct backlog;
 struct gates;
 struct history;
 struct jobs;
@@ -60,6 +61,7 @@ struct engine {
     struct seal_suite *suite;
     struct session_tools *tools;
     struct gates *gates;
+    struct backlog *backlog;
     struct pools *pools;
     struct vaults *vaults;
     struct jobs *jobs;

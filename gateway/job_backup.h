@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gateway/job_backup.h - what job_backup.c (from the VM to the commit) and
+ * gateway/job_backup.h - what job_backup.c (from the VM to the commit),
+ * job_backup_room.c (what it waits for before the snapshot) and
  * job_backup_end.c (the way out, of failures and of successes) share and
  * nobody else sees. Control loop.
  */
 #ifndef CAIRN_GATEWAY_JOB_BACKUP_H
 #define CAIRN_GATEWAY_JOB_BACKUP_H
 
+#include "gateway/backlog.h"
 #include "gateway/backup_pipe.h"
 #include "gateway/gates.h"
 #include "gateway/job.h"
@@ -32,7 +34,8 @@ struct backup {
     struct catalog_call call;
     struct point_ref witness;
     struct gates_need alive, snapping;
-    bool waiting; /* for one of the gates or for memory */
+    struct backlog_need chains; /* SRs with too much to coalesce */
+    bool waiting; /* for one of these or for memory */
     struct budget_need need;
     bool asked, granted;
     int64_t row; /* of the snapshot in the journal */
@@ -63,6 +66,10 @@ void job_backup_end(struct backup *b);
 /* Keep the first failure, then job_backup_end(). */
 void job_backup_fail(struct backup *b, const struct err *err,
                      enum exit_peer peer);
+
+/* Wait for all that a snapshot needs, then job_backup_snapshot(). */
+void job_backup_room(struct backup *b);
+void job_backup_snapshot(struct backup *b);
 
 /* The one VM of an inventory; NULL: none. */
 const struct xenapi_vm *job_backup_vm(const struct xenapi_inventory *inv);

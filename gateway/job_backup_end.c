@@ -245,6 +245,7 @@ void job_backup_end(struct backup *b)
         xenapi_snapshot_cancel(b->snapping_op);
     if (b->waiting) {
         b->waiting = false;
+        backlog_leave(&b->chains);
         gates_leave(&b->snapping);
         gates_leave(&b->alive);
         if (b->asked && !b->granted &&

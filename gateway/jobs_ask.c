@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "gateway/backlog.h"
 #include "gateway/jobs_entry.h"
 #include "gateway/reconcile.h"
 
@@ -214,8 +215,21 @@ static void backend_status(void *ctx, api_json_done_fn *done, void *done_ctx)
     answer(e->jobs, &l);
 }
 
+static void backend_pool_backlog(void *ctx, int64_t pool_id,
+                                 api_json_done_fn *done, void *done_ctx)
+{
+    struct engine *e = ctx;
+    struct later l = {.json_done = done, .ctx = done_ctx};
+
+    l.json = backlog_json(e->backlog, pool_id);
+    if (!l.json)
+        err_set(&l.err, ERR_NOMEM, 0, "SRs");
+    answer(e->jobs, &l);
+}
+
 void jobs_backend(struct api_backend *table)
 {
+    table->pool_backlog = backend_pool_backlog;
     table->status = backend_status;
     table->job_start = backend_job_start;
     table->job_cancel = backend_job_cancel;

@@ -31,7 +31,7 @@ struct jobs_entry {
     bool left;           /* it ended, and rows of its journal are open */
     bool leave_running;  /* stopping: the catalog keeps it as running */
     struct json *warnings;
-    char stage[48];
+    char stage[200];
     bool stage_dirty;
     uint64_t done_bytes, total_bytes;
     struct timer hurry;    /* armed: it was told to end; or its end could not be

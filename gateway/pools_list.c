@@ -217,6 +217,28 @@ static bool add_check(struct json *checks, const char *name, bool ok,
     return json_append(checks, one);
 }
 
+/* SRs with disks to coalesce; above the limit their backups wait. */
+static bool add_backlogs(struct json *checks,
+                         const struct xenapi_inventory *inv, uint64_t limit)
+{
+    char text[200];
+    bool ok = true;
+
+    for (size_t i = 0; i < inv->sr_count; i++) {
+        const struct xenapi_sr *sr = &inv->srs[i];
+        bool pauses = limit && sr->backlog > limit;
+
+        if (!sr->backlog)
+            continue;
+        snprintf(text, sizeof(text),
+                 "SR %.80s has %zu disks waiting to be coalesced%s", sr->name,
+                 sr->backlog, pauses ? ": its backups pause" : "");
+        add_check(checks, "coalescing", !pauses, text);
+        ok = ok && !pauses;
+    }
+    return ok;
+}
+
 static void answer_test(struct listing *l)
 {
     struct json *all = NULL, *checks = NULL;
@@ -224,6 +246,7 @@ static void answer_test(struct listing *l)
     const struct xenapi_inventory *inv = a ? a->inventory : NULL;
     char text[200];
     size_t srs = 0;
+    bool ok = false;
 
     if (l->err.code == ERR_OK) {
         all = json_new_object();
@@ -241,8 +264,11 @@ static void answer_test(struct listing *l)
             add_check(checks, "hosts", inv->host_count > 0, text);
             snprintf(text, sizeof(text), "%zu usable SRs", srs);
             add_check(checks, "storage", srs > 0, text);
+            ok = add_backlogs(checks, inv,
+                              l->engine->config->coalesce_backlog) &&
+                 inv->host_count && srs;
         }
-        json_set_bool(all, "ok", inv && inv->host_count && srs);
+        json_set_bool(all, "ok", ok);
         if (!json_set(all, "checks", checks)) {
             json_free(all);
             all = NULL;

@@ -37,7 +37,8 @@ struct xenapi_sr {
     bool thick;     /* lvm*: a disk, and a snapshot, takes its full size */
     bool attached;  /* a plugged PBD somewhere */
     uint64_t size, used, virtual_allocation; /* bytes */
-    size_t unmanaged; /* hidden disks: chains waiting to be coalesced */
+    size_t backlog; /* disks waiting to be coalesced (xenapi_backlog.h);
+                       0 where one VM was asked for */
     const char *const *hosts; /* refs of hosts with a plugged PBD */
     size_t host_count;
 };

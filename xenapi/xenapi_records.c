@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "base/bytes.h"
+#include "xenapi/xenapi_backlog.h"
 #include "xenapi/xenapi_call.h"
 
 #define CHUNK_BYTES ((size_t)32 << 10)
@@ -256,17 +257,13 @@ static void attach_srs(struct build *b)
     }
 }
 
-static void count_unmanaged(struct build *b)
+static void on_waiting_disk(void *ctx, const struct xmlrpc *vdi)
 {
-    const struct table *t = &b->tables[XENAPI_VDI];
+    struct build *b = ctx;
+    const struct entry *e = find(b, XENAPI_SR, xmlrpc_get_text(vdi, "SR"));
 
-    for (size_t i = 0; i < t->count; i++) {
-        const struct xmlrpc *r = t->entries[i].record;
-        const struct entry *e = find(b, XENAPI_SR, xmlrpc_get_text(r, "SR"));
-
-        if (e && !xmlrpc_bool(xmlrpc_get(r, "managed"), true))
-            b->srs[e->index].unmanaged++;
-    }
+    if (e)
+        b->srs[e->index].backlog++;
 }
 
 static void add_networks(struct build *b)
@@ -560,7 +557,8 @@ enum err_code xenapi_records_build(struct xmlrpc *const maps[XENAPI_CLASSES],
         add_networks(&b);
         if (!b.nomem) {
             attach_srs(&b);
-            count_unmanaged(&b);
+            b.nomem = !b.one && !xenapi_backlog_each(maps[XENAPI_VDI],
+                                                     on_waiting_disk, &b);
             add_vms(&b);
         }
         if (b.nomem)

@@ -29,6 +29,8 @@ static const struct {
      "\"pool\":{\"uuid\":\"pu\",\"name\":\"x\",\"version\":\"8.3\"}}"},
     {"pool_test", "{\"ok\":true,\"checks\":[{\"name\":\"login\",\"ok\":true,"
                   "\"text\":\"as root\"}]}"},
+    {"pool_backlog", "[{\"sr\":\"u2\",\"name\":\"fast\",\"disks\":31,"
+                     "\"limit\":20,\"jobs\":2}]"},
     {"vault_create", "{\"vault_id\":\"" RIG_VAULT_ID "\","
                      "\"recovery_key_file\":\"cairn key 1\\n\"}"},
     {"vault_open_existing", "{\"vault_id\":\"" RIG_VAULT_ID "\","
@@ -237,6 +239,13 @@ static void do_pool_test(void *ctx, int64_t pool_id, api_json_done_fn *done,
     owe_json(ctx, "pool_test", done, done_ctx);
 }
 
+static void do_pool_backlog(void *ctx, int64_t pool_id,
+                            api_json_done_fn *done, void *done_ctx)
+{
+    ((struct api_rig *)ctx)->asked_id = pool_id;
+    owe_json(ctx, "pool_backlog", done, done_ctx);
+}
+
 static void note(struct api_rig *r, const char *what, int64_t id)
 {
     size_t at = strlen(r->asked);
@@ -337,6 +346,7 @@ static void rig_backend(struct api_rig *r)
         .stream_open = do_stream_open,
         .pool_probe = do_pool_probe,
         .pool_test = do_pool_test,
+        .pool_backlog = do_pool_backlog,
         .pool_changed = do_pool_changed,
         .vm_list = do_vm_list,
         .vault_create = do_vault_create,

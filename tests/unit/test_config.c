@@ -68,6 +68,8 @@ static void assert_defaults(const struct config *c)
     assert_int_equal(c->jobs_per_store, 64);
     assert_int_equal(c->exports_per_host, 64);
     assert_int_equal(c->snapshots_per_sr, 8);
+    assert_int_equal(c->coalesce_backlog, 20);
+    assert_int_equal(c->coalesce_wait_ms, 3600000);
     assert_int_equal(c->store_request_ms, 60000);
     assert_int_equal(c->store_retry_ms, 900000);
     assert_int_equal(c->pool_connect_ms, 0);
@@ -122,6 +124,8 @@ static void every_setting_is_taken(void **state)
         "jobs_per_store: 4096\n"
         "exports_per_host: 6\n"
         "snapshots_per_sr: 4\n"
+        "coalesce_backlog: 0\n"
+        "coalesce_wait: 90 s\n"
         "store_request: 5 min\n"
         "pool_connect: 7 s\n"
         "pool_answer: 8 s\n"
@@ -157,6 +161,8 @@ static void every_setting_is_taken(void **state)
     assert_int_equal(c->jobs_per_store, 4096);
     assert_int_equal(c->exports_per_host, 6);
     assert_int_equal(c->snapshots_per_sr, 4);
+    assert_int_equal(c->coalesce_backlog, 0);
+    assert_int_equal(c->coalesce_wait_ms, 90000);
     assert_int_equal(c->store_request_ms, 300000);
     assert_int_equal(c->pool_connect_ms, 7000);
     assert_int_equal(c->pool_answer_ms, 8000);
@@ -319,7 +325,7 @@ static void example_says_the_defaults(void **state)
         in += len;
     }
     *out = '\0';
-    assert_int_equal(settings, 29);
+    assert_int_equal(settings, 31);
     if (load(text, &c, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_defaults(c);
