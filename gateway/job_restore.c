@@ -271,6 +271,46 @@ static const struct xenapi_vm *released_vm(const struct restore *r)
     return NULL;
 }
 
+static void go(struct restore *r)
+{
+    if (r->plan.dry_run) {
+        r->receipt = restore_pool_forecast(r);
+        restore_end(r);
+    } else {
+        ask_memory(r);
+    }
+}
+
+static void on_checked(void *ctx, const struct err *err)
+{
+    struct restore *r = ctx;
+    struct err why = *err;
+
+    r->checking = NULL;
+    if (why.code == ERR_CONFLICT)
+        err_context(&why, "restore with --uuid new");
+    if (why.code != ERR_OK || r->ending)
+        restore_fail(r, &why, EXIT_PEER_POOL);
+    else
+        go(r);
+}
+
+/* XAPI replaces a VM, or a template, that has the uuid of a VM which keeps its
+ * own; a vTPM's uuid may be there once. The inventory knows neither. */
+static void check_uuids(struct restore *r)
+{
+    struct xenapi_taken_uuid uuids[XENAPI_TAKEN_MAX] = {{"VM", r->vm_uuid}};
+    struct err err = {0};
+    size_t n = 1;
+
+    for (const char *u; n < BYTES_COUNT(uuids) &&
+         (u = ova_vtpm_uuid(r->ova, n - 1)) != NULL; n++)
+        uuids[n] = (struct xenapi_taken_uuid){"VTPM", u};
+    if (xenapi_taken_start(r->pool->session, uuids, n, on_checked, r,
+                           &r->checking, &err) != ERR_OK)
+        restore_fail(r, &err, EXIT_PEER_POOL);
+}
+
 static void on_target(void *ctx, const struct err *err,
                       struct xenapi_inventory *inventory)
 {
@@ -299,12 +339,10 @@ static void on_target(void *ctx, const struct err *err,
         restore_fail(r, &why, EXIT_PEER_POOL);
         return;
     }
-    if (r->plan.dry_run) {
-        r->receipt = restore_pool_forecast(r);
-        restore_end(r);
-        return;
-    }
-    ask_memory(r);
+    if (r->plan.keep_uuid)
+        check_uuids(r);
+    else
+        go(r);
 }
 
 static enum err_code prepare_stream(struct restore *r, struct err *err)

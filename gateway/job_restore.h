@@ -17,6 +17,7 @@
 #include "xenapi/xenapi_call.h"
 #include "xenapi/xenapi_import.h"
 #include "xenapi/xenapi_sweep.h"
+#include "xenapi/xenapi_taken.h"
 #include "xenapi/xenapi_vm.h"
 
 struct restore {
@@ -34,6 +35,7 @@ struct restore {
     char vm_uuid[37];
     struct xenapi_inventory_op *asking;
     struct xenapi_inventory *target, *made;
+    struct xenapi_taken *checking; /* uuids that are to be kept */
     struct restore_plan plan;
     struct buf rewritten;
     struct restore_pipe_disk *disks;

@@ -69,6 +69,8 @@ void restore_end(struct restore *r)
     r->ending = true;
     if (r->asking)
         xenapi_inventory_cancel(r->asking);
+    if (r->checking)
+        xenapi_taken_cancel(r->checking);
     if (r->fetching)
         store_op_cancel(r->fetching);
     if (r->asked && !r->granted &&
@@ -83,8 +85,8 @@ void restore_end(struct restore *r)
             xenapi_import_streamed(r->import, &r->err);
         }
     }
-    if (r->pipe || r->import || r->asking || r->fetching || r->calls ||
-        r->op || (r->asked && !r->granted))
+    if (r->pipe || r->import || r->asking || r->checking || r->fetching ||
+        r->calls || r->op || (r->asked && !r->granted))
         return;
     if (restore_pool_undo(r))
         return;

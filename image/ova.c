@@ -349,6 +349,14 @@ const struct ova_disk *ova_disk(const struct ova *o, size_t i)
     return &o->disks[i];
 }
 
+const char *ova_vtpm_uuid(const struct ova *o, size_t i)
+{
+    for (size_t k = 0; k < o->object_count; k++)
+        if (strcmp(o->objects[k].class_name, "VTPM") == 0 && i-- == 0)
+            return xmlrpc_get_text(o->objects[k].record, "vTPM'_uuid");
+    return NULL;
+}
+
 size_t ova_nic_count(const struct ova *o)
 {
     return o->nic_count;

@@ -86,6 +86,10 @@ const struct xmlrpc *ova_tree(const struct ova *o);
 size_t ova_disk_count(const struct ova *o);
 const struct ova_disk *ova_disk(const struct ova *o, size_t i);
 
+/* The i-th vTPM's uuid, which an import that keeps uuids gives it; NULL: no
+ * more. */
+const char *ova_vtpm_uuid(const struct ova *o, size_t i);
+
 /* By rising device number. */
 size_t ova_nic_count(const struct ova *o);
 const struct ova_nic *ova_nic(const struct ova *o, size_t i);

@@ -63,6 +63,9 @@ static void a_vm_is_described(void **state)
     assert_string_equal(vm->power_state, "Halted");
     assert_true(vm->is_template);
     assert_true(vm->has_vtpm);
+    assert_string_equal(ova_vtpm_uuid(o, 0),
+                        "88888888-0000-4000-8000-000000000001");
+    assert_null(ova_vtpm_uuid(o, 1));
     assert_false(vm->has_vgpu);
     assert_int_equal(vm->memory_static_max, 1073741824);
     assert_int_equal(vm->vcpus_max, 2);
