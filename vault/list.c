@@ -232,6 +232,8 @@ enum err_code list_encode(const struct list *l, struct buf *out,
         field_add(out, LIST_RESTORED, true, l->restored.data, l->restored.len);
     if (buf_failed(out))
         return err_set(err, ERR_NOMEM, 0, "list");
+    if (out->len == begin)
+        return ERR_OK; /* names nothing, and may have no bytes to point to */
     /* What no reader would take is not to be written. */
     if (list_decode((struct slice){out->data + begin, out->len - begin}, &again,
                     err) != ERR_OK) {
