@@ -35,7 +35,7 @@ count_fuzz()
 
     status=$(cat "$log.status" || echo "not run")
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    covered=$(grep -ao ' cov: [0-9]*' "$log" | tail -1 | grep -o '[0-9]*')
+    covered=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     if [ "$status" = 0 ] && [ "${runs:-0}" -gt 0 ]; then
         echo "ok $name: $runs runs in $FUZZ_SECONDS s, ${covered:-0} edges"
         count 1 0 0
