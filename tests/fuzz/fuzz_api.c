@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct api_rig_world *world;
 static unsigned rounds;
+static bool said; /* the other one's name, to this world: it is in its audit */
 
 static void need(bool good)
 {
@@ -45,6 +46,7 @@ static void renew(void)
     api_rig_point(&world->rig, world->acme_vault, RIG_POINT, RIG_VM_1,
                   "acme-web", true);
     rounds = 0;
+    said = false;
 }
 
 static void leave(void)
@@ -151,9 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         goto out; /* it would */
     status = api_rig_ask(&world->rig, route->method, path,
                          tenant ? world->acme_token : NULL, body ? rest : NULL);
-    /* The answer may repeat what was asked. */
-    check(&world->rig, status,
-          tenant && !strstr(text + 2, "glo") && !strstr(path, "%"));
+    said = said || memmem(data, size, "glo", 3) ||
+           memmem(data, size, "\\u", 2) || strchr(query, '%');
+    check(&world->rig, status, tenant && !said);
 out:
     free(text);
     return 0;
