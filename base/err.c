@@ -43,6 +43,17 @@ static void clean(char *text, size_t size, bool cut)
     shown_clean(text);
 }
 
+/* What there was no memory for is told already; that there was none is not. */
+static int add_cause(char *text, size_t size, int n)
+{
+    static const char cause[] = ": out of memory";
+
+    if (strstr(text, "memory") || (size_t)n + sizeof(cause) > size)
+        return n;
+    memcpy(text + n, cause, sizeof(cause));
+    return n + (int)sizeof(cause) - 1;
+}
+
 enum err_code err_set(struct err *e, enum err_code code, int detail,
                       const char *fmt, ...)
 {
@@ -57,6 +68,8 @@ enum err_code err_set(struct err *e, enum err_code code, int detail,
     va_end(ap);
     if (n < 0)
         text[0] = 0;
+    else if (code == ERR_NOMEM)
+        n = add_cause(text, sizeof(text), n);
     clean(text, sizeof(text), n >= (int)sizeof(text));
     e->code = code;
     e->detail = detail;

@@ -39,7 +39,8 @@ struct err {
 /*
  * Replace *e by a code, a detail and a formatted sentence (no newline, no
  * secret). Control characters in the sentence become '?', and a sentence that
- * is too long ends in "...". e may be NULL. Returns `code`.
+ * is too long ends in "...". That of ERR_NOMEM need only say what for: "out of
+ * memory" is added. e may be NULL. Returns `code`.
  */
 enum err_code err_set(struct err *e, enum err_code code, int detail,
                       const char *fmt, ...)

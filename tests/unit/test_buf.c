@@ -86,6 +86,26 @@ static void a_long_error_is_cut_and_stays_on_one_line(void **state)
     assert_string_equal(e.text, "part 7: SlowDown");
 }
 
+static void what_there_was_no_memory_for_is_not_all_that_is_said(void **state)
+{
+    struct err e;
+    char longer[sizeof(e.text)];
+
+    (void)state;
+    err_set(&e, ERR_NOMEM, 0, "pool %s", "paris");
+    assert_string_equal(e.text, "pool paris: out of memory");
+    err_set(&e, ERR_NOMEM, 0, "out of memory");
+    assert_string_equal(e.text, "out of memory");
+    for (size_t n = sizeof(e.text) - 20; n < sizeof(e.text); n++) {
+        memset(longer, 'x', n);
+        longer[n] = 0;
+        err_set(&e, ERR_NOMEM, 0, "%s", longer);
+        assert_memory_equal(e.text, longer, n);
+        assert_string_equal(e.text + n,
+                            n + 15 < sizeof(e.text) ? ": out of memory" : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +114,8 @@ int main(void)
         cmocka_unit_test(hex_is_small_and_exact),
         cmocka_unit_test(zeros_are_told_from_the_rest),
         cmocka_unit_test(a_long_error_is_cut_and_stays_on_one_line),
+        cmocka_unit_test(
+            what_there_was_no_memory_for_is_not_all_that_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
