@@ -38,7 +38,7 @@ void jobs_entry_text(const struct jobs_entry *e, char *out, size_t size)
 
 /* --- entries ------------------------------------------------------------- */
 
-static void entry_free(struct jobs_entry *e)
+void jobs_entry_free(struct jobs_entry *e)
 {
     free(e->job.tenant);
     free(e->job.vm_uuid);
@@ -92,7 +92,7 @@ struct jobs_entry *jobs_entry_new(struct jobs *jobs,
                         *row->params ? strlen(row->params) : 2, &j->params,
                         err) == ERR_OK)
         return e;
-    entry_free(e);
+    jobs_entry_free(e);
     return NULL;
 }
 
@@ -357,7 +357,7 @@ static void on_finished(struct catalog_call *call, const struct err *err)
                        e->job.vault_id);
     else if (e->cause.code == ERR_OK && !e->leave_running)
         reconcile_works(jobs->engine->reconcile, e->job.vault_id);
-    entry_free(e);
+    jobs_entry_free(e);
     jobs_wake(jobs);
 }
 
@@ -544,7 +544,7 @@ void jobs_free(struct jobs *jobs)
 
         /* It sets jobs->first. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         entry_unlink(jobs, e);
-        entry_free(e);
+        jobs_entry_free(e);
     }
     jobs_count_free(jobs->counts);
     free(jobs);

@@ -40,13 +40,20 @@ static enum err_code run_add(struct catalog_call *call, struct catalog *c,
     struct adding *a = (struct adding *)call;
     struct catalog_job row = {0};
 
-    if (catalog_job_add(c, &a->row, a->id, err) != ERR_OK ||
+    /* All or nothing: a row without an entry would wait until the next start.
+     * What was begun is rolled back. */
+    if (catalog_begin(c, err) != ERR_OK ||
+        catalog_job_add(c, &a->row, a->id, err) != ERR_OK ||
         catalog_job_get(c, 0, a->id, &row, err) != ERR_OK)
         return err->code;
     a->entry = jobs_entry_new(a->jobs, &row, err);
     if (a->entry)
         jobs_entry_find_store(a->entry, c);
     catalog_job_fini(&row);
+    if (a->entry && catalog_commit(c, err) != ERR_OK) {
+        jobs_entry_free(a->entry);
+        a->entry = NULL;
+    }
     return err->code;
 }
 

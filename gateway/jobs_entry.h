@@ -60,6 +60,8 @@ struct jobs {
 struct jobs_entry *jobs_entry_new(struct jobs *jobs,
                                   const struct catalog_job *row,
                                   struct err *err);
+/* One that is in no list. */
+void jobs_entry_free(struct jobs_entry *entry);
 /* The store that it works on: an endpoint, or a folder. Catalog's thread, before
  * it is linked; what cannot be found out is not counted. */
 void jobs_entry_find_store(struct jobs_entry *entry, struct catalog *c);
