@@ -167,7 +167,7 @@ void fetch_pack_cancel_all(struct fetch *f);
 /* See to it that the table is there or on its way. True: it is there. */
 bool fetch_pack_table(struct fetch_pack *p, bool is_head);
 /* See to it that K_pack is there or on its way, without a source. */
-void fetch_pack_fetch_key(struct fetch_pack *p);
+enum err_code fetch_pack_fetch_key(struct fetch_pack *p, struct err *err);
 /* The header was read by a source. ERR_INTEGRITY, ERR_KEY. */
 enum err_code fetch_pack_take_header(struct fetch_pack *p,
                                      const uint8_t *header, struct err *err);

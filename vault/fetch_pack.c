@@ -285,7 +285,7 @@ static void on_header(void *ctx, const struct err *err, const uint8_t *data,
             fetch_pack_take_header(p, data, &why);
     }
     if (why.code == ERR_OK && !f->ending)
-        fetch_pack_fetch_key(p); /* if it is still not known */
+        fetch_pack_fetch_key(p, &why); /* if it is still not known */
     if (why.code == ERR_NOT_FOUND || why.code == ERR_INTEGRITY ||
         why.code == ERR_PROTOCOL) {
         uint64_t first = p->first == FETCH_NOBODY ? f->head : p->first;
@@ -299,20 +299,17 @@ static void on_header(void *ctx, const struct err *err, const uint8_t *data,
     fetch_settle(f);
 }
 
-void fetch_pack_fetch_key(struct fetch_pack *p)
+enum err_code fetch_pack_fetch_key(struct fetch_pack *p, struct err *err)
 {
-    struct err err;
-
     if (p->has_key || p->header_op || !p->table)
-        return;
+        return ERR_OK;
     if (store_fetch(p->f->opts.store, p->table->name, SEAL_SLOT_HEADER,
                     (struct store_range){.length = SEAL_SLOT_HEADER}, on_header,
-                    p, &p->header_op, &err) != ERR_OK) {
-        fetch_fail(p->f, &err);
-        return;
-    }
+                    p, &p->header_op, err) != ERR_OK)
+        return err->code;
     p->header_round = p->round;
     p->f->opening++;
+    return ERR_OK;
 }
 
 void fetch_pack_cancel_all(struct fetch *f)

@@ -343,8 +343,8 @@ static enum err_code start_get(struct fetch_source *s, struct err *err)
     s->pos = t->offset[first];
     if (!p->has_key && s->pos <= FETCH_GAP)
         s->pos = 0;
-    else if (!p->has_key)
-        fetch_pack_fetch_key(p);
+    else if (fetch_pack_fetch_key(p, err) != ERR_OK)
+        return err->code;
     get.range.offset = s->pos;
     get.range.length = t->offset[last + 1] - s->pos;
     return store_get(s->f->opts.store, &get, &s->op, err);
