@@ -5,7 +5,7 @@
     run.py [--build DIR] [--jobs N] NAME...|--all|--some N [--from NAME]|--check
 
 NAME...   these mutants; --all: all of them
---some    N of those that a unit test tells, other ones each day
+--some    N of those that a test of tests/unit/ tells, other ones each day
 --from    the one that --some begins with
 --check   only that each applies to the tree and names a case that exists
 
@@ -264,7 +264,7 @@ def first_line(text, pattern, cut=None):
 
 def some(mutants, n, first):
     """n that follow one another in a ring, other ones each day."""
-    quick = [m for m in mutants if m.kind == "unit"]
+    quick = [m for m in mutants if "/tests/unit/" in m.source()]
     n = min(n, len(quick))
     start = int(time.time() // 86400) * n % max(len(quick), 1)
     if first:
