@@ -11,7 +11,7 @@ words     SPDX lines, no private paths, no unfinished work, failpoints listed
 files     DESIGN.md, "Files", has a line for each .c and .h of a room, and none
           for what is not there; the pages in docs/man name each key of the
           configuration and each command, and no other; some .cmake file
-          builds each test
+          builds each test; each mutant of tests/mutants/ can be applied
 
 Prints each finding as file:line: sentence, and ends with 1 if there was one.
 Standard library only.
@@ -348,6 +348,24 @@ def check_tests(tree):
             tree.tell(name, 1, "is built by no .cmake file")
 
 
+MUTANTS = "tests/mutants/run.py"
+
+
+def check_mutants(tree):
+    """Code that moved on takes its mutants along."""
+    if MUTANTS not in tree.names:
+        return
+    run = subprocess.run(
+        [sys.executable, os.path.join(tree.root, MUTANTS), "--check"],
+        text=True, stdout=subprocess.PIPE, check=False)
+    for line in run.stdout.splitlines():
+        found = re.match(r"not ok (\w+): (.*)", line)
+        if found:
+            tree.tell(f"tests/mutants/{found[1]}.patch", 1, found[2])
+    if run.returncode not in (0, 1):
+        tree.tell(MUTANTS, 1, f"exit status {run.returncode}")
+
+
 # What is named, by which lines, and the page that has an entry for each.
 PAGES = [
     ("packaging/cairnd.yaml", r"#(\w+):", "docs/man/cairnd.yaml.5",
@@ -399,6 +417,7 @@ def main():
             check_files(tree)
             check_pages(tree)
             check_tests(tree)
+            check_mutants(tree)
     if tree.findings:
         print(f"{tree.findings} findings")
     return 1 if tree.findings else 0

@@ -93,8 +93,9 @@ class Mutant:
             for old, new in hunks:
                 old, new = ("\n" + "\n".join(x) + "\n" for x in (old, new))
                 if ("\n" + text).count(old) != 1:
-                    raise Bad("%s has its lines %d times: %s" % (
-                        name, ("\n" + text).count(old), old.strip("\n")))
+                    raise Bad("%s has the lines that it changes %d times; "
+                              "first: %s" % (name, ("\n" + text).count(old),
+                                             old.split("\n")[1].strip()))
                 text = ("\n" + text).replace(old, new)[1:]
             found[name] = text
         return found

@@ -6,8 +6,5 @@ foreach(check includes headers words files)
     COMMAND ${PYTHON3} ${CMAKE_SOURCE_DIR}/tests/check_tree.py
       --root ${CMAKE_SOURCE_DIR} --cc ${CMAKE_C_COMPILER} ${check})
 endforeach()
-# Each mutant applies, and names a case that exists.
-add_test(NAME mutants_check
-  COMMAND ${PYTHON3} ${CMAKE_SOURCE_DIR}/tests/mutants/run.py --check)
 add_test(NAME check_tree_test
   COMMAND ${PYTHON3} ${CMAKE_SOURCE_DIR}/tests/check_tree_test.py)
