@@ -369,9 +369,8 @@ records_that_come_together_are_all_read_before_the_next_packet(void **state)
     host_open(&h, "127.0.0.1", -1, 1, play_crumbs);
     for (int i = 0; i < 4; i++) {
         struct pecker p = {.call = &h.call};
-        struct http_transfer_opts opts =
-            rig_opts(&h.call, "GET",
-                     rig_url("https", peer_port(h.peer), paths[i % 2]));
+        struct http_transfer_opts opts = rig_opts(
+            &h.call, "GET", rig_url("https", peer_port(h.peer), paths[i % 2]));
 
         h.call.on_piece = peck;
         h.call.user = i < 2 ? NULL : &p;
