@@ -90,6 +90,8 @@ struct http_transfer_opts {
     uint64_t total_ms;      /* for all of it */
 
     bool fresh;   /* do not re-use a connection, and close it afterwards */
+    unsigned idle_max_s; /* re-use none that has been idle for longer; 0: two
+                            minutes */
     bool raw_end; /* the body may end with the connection: a missing end is
                      the caller's to find out (XAPI exports and imports).
                      False: a 2xx that does not say its length is

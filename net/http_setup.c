@@ -15,6 +15,7 @@
 /* libcurl's 64 KiB cost almost twice the system time per byte. */
 #define DATA_BUFFER (256 * 1024L)
 #define SMALL_BUFFER (16 * 1024L)
+#define IDLE_MAX_S 120L
 
 /* A URL in its parts, which lie in the URL itself. */
 struct url_parts {
@@ -285,8 +286,9 @@ static enum err_code set_method(struct http_transfer *t,
 
 /* What is the same for all: no proxy, redirect, netrc, signal, other protocol
  * or decoding; HTTP/1.1. False: libcurl lacks one of them. */
-static bool set_fixed(CURL *easy, bool fresh)
+static bool set_fixed(CURL *easy, const struct http_transfer_opts *opts)
 {
+    long idle_max_s = opts->idle_max_s ? (long)opts->idle_max_s : IDLE_MAX_S;
     bool ok = true;
 
 #define SET(option, value) \
@@ -306,8 +308,9 @@ static bool set_fixed(CURL *easy, bool fresh)
     SET(TCP_KEEPALIVE, 1L);
     SET(TCP_KEEPIDLE, 30L);
     SET(TCP_KEEPINTVL, 15L);
-    SET(FRESH_CONNECT, fresh ? 1L : 0L);
-    SET(FORBID_REUSE, fresh ? 1L : 0L);
+    SET(FRESH_CONNECT, opts->fresh ? 1L : 0L);
+    SET(FORBID_REUSE, opts->fresh ? 1L : 0L);
+    SET(MAXAGE_CONN, idle_max_s);
     return ok;
 }
 
@@ -377,7 +380,7 @@ enum err_code http_setup_transfer(struct http_transfer *t,
         return rc;
     if (opts->connect_ms > 0 && opts->connect_ms < INT32_MAX)
         connect_ms = (long)opts->connect_ms;
-    if (!set_fixed(t->easy, opts->fresh) || !set_tls(t) ||
+    if (!set_fixed(t->easy, opts) || !set_tls(t) ||
         !set_callbacks(t, connect_ms))
         return nomem(err);
     return ERR_OK;

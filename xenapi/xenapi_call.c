@@ -422,7 +422,7 @@ static void on_posted(void *ctx, const struct err *err, bool unsent,
 static enum err_code post_call(struct xenapi_call *c, struct err *err)
 {
     struct xenapi_post_opts o = {
-        .fresh = !c->reads && !c->inner.apart,
+        .once = !c->reads && !c->inner.apart,
         .answer_ms = c->inner.answer_ms,
         .done = on_posted,
         .ctx = c,

@@ -8,6 +8,14 @@
  * done twice (X.get_*, X.set_*, X.add_to_*, X.remove_from_*: a key that is there
  * already may be our own) three times, and else only what was never sent. The
  * session's thread.
+ *
+ * A call that writes and goes over a kept connection may meet a pool that has
+ * just closed it: then nobody knows whether it was done. A connection that has
+ * ended is found out before anything is sent, so what remains is the time that
+ * its end takes to come here, as with a new one; and a host that died in
+ * silence, whose connections look good: hence none that was idle for 2 s. The
+ * calls of a job come in bursts, and a handshake each would cost us and the
+ * pool more than all else that they do.
  */
 #ifndef CAIRN_XENAPI_XENAPI_CALL_H
 #define CAIRN_XENAPI_XENAPI_CALL_H

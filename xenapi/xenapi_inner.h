@@ -46,7 +46,7 @@ bool xenapi_session_unawait(struct xenapi_session *s, struct xenapi_waiter *w);
 const char *xenapi_session_ref(const struct xenapi_session *s,
                                uint64_t *login);
 
-/* Post to the coordinator: request, fresh, done and ctx (and answer_ms, if not
+/* Post to the coordinator: request, once, done and ctx (and answer_ms, if not
  * the usual) are the caller's to set, the rest is filled in here. As
  * xenapi_post_start(); also ERR_UNREACHABLE. */
 enum err_code xenapi_session_post(struct xenapi_session *s,

@@ -12,6 +12,7 @@
  */
 #define PARSE_HERE_MAX ((size_t)64 << 10)
 #define STALL_MS (60 * 1000)
+#define ONCE_IDLE_S 1 /* and what is left of the second */
 
 struct xenapi_post {
     struct xenapi_post_opts opts;
@@ -132,7 +133,7 @@ static enum err_code begin(struct xenapi_post *p, struct err *err)
         .connect_ms = p->opts.connect_ms,
         .first_byte_ms = p->opts.answer_ms,
         .stall_ms = STALL_MS,
-        .fresh = p->opts.fresh,
+        .idle_max_s = p->opts.once ? ONCE_IDLE_S : 0,
         .on_body = on_body,
         .done = on_http_done,
         .ctx = p,

@@ -28,7 +28,8 @@ struct xenapi_post_opts {
     struct lane *lane;                /* NULL: parse on the loop */
     const struct xenapi_place *place; /* copied */
     struct buf *request;    /* taken (and wiped): the buffer is empty then */
-    bool fresh;             /* on a connection of its own */
+    bool once;              /* must not be done twice: not on a connection that
+                               was idle for 2 s */
     uint64_t connect_ms, answer_ms;
     /*
      * Once, later. ERR_OK: `value`, or `failure` when the pool said no. unsent:

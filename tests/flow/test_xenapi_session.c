@@ -493,6 +493,37 @@ static void a_crowd_of_calls_is_served(void **state)
     assert_true(sim_counter(&rig.sim, "connections") <= 21);
 }
 
+static void make_task(void)
+{
+    struct pool_rig_end e;
+
+    pool_rig_call(&rig, &e, "task.create",
+                  xenapi_call_params("ss", "a task", "of a test"), false);
+    if (e.err.code != ERR_OK)
+        fail_msg("%s", e.err.text);
+    pool_rig_end_fini(&e);
+}
+
+/* Neither does a call that must not be done twice go into a connection that
+ * has ended. */
+static void calls_that_write_share_a_connection_while_it_lasts(void **state)
+{
+    long had;
+
+    (void)state;
+    make_task();
+    had = sim_counter(&rig.sim, "connections");
+    for (int i = 0; i < 10; i++)
+        make_task();
+    /* one more where this machine slept for two seconds */
+    assert_true(sim_counter(&rig.sim, "connections") < had + 5);
+    sim_do(&rig.sim, "/sim/pool/restart",
+           "{\"pool\": \"paris\", \"connections\": true}");
+    pool_rig_run_ms(&rig, 100);
+    make_task();
+    assert_true(sim_counter(&rig.sim, "connections") > had);
+}
+
 /* Answers over 64 KiB are parsed on the lane; cancelling meanwhile is fine. */
 static void long_answers_are_parsed_aside(void **state)
 {
@@ -634,6 +665,7 @@ int main(void)
         TEST(what_only_reads_is_asked_again),
         TEST(answers_that_are_none_are_told),
         TEST(a_crowd_of_calls_is_served),
+        TEST(calls_that_write_share_a_connection_while_it_lasts),
         TEST(long_answers_are_parsed_aside),
         TEST(closing_ends_what_is_under_way),
         TEST(a_cancelled_call_says_so),

@@ -351,6 +351,35 @@ static void fresh_keeps_and_takes_no_connection(void **state)
     rig_fini(&c);
 }
 
+static void connection_that_was_idle_for_too_long_is_left_alone(void **state)
+{
+    static const struct {
+        unsigned wait_ms, idle_max_s, connections;
+    } rows[] = {{0, 1, 1}, {0, 1, 1}, {2100, 0, 1}, {2100, 1, 2}, {0, 1, 2}};
+    struct mortal m = {.answers = 100};
+    struct peer *p = peer_start(play_mortal, &m, NULL);
+    struct rig_call c = {0};
+    struct rig r;
+
+    (void)state;
+    rig_open(&r, 4);
+    for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
+        struct http_transfer_opts opts =
+            rig_opts(&c, "POST", rig_url("http", peer_port(p), "/"));
+
+        if (rows[i].wait_ms)
+            rig_run_ms(&r, rows[i].wait_ms);
+        opts.idle_max_s = rows[i].idle_max_s;
+        rig_start(&r, &c, &opts);
+        rig_run(&r);
+        assert_int_equal(c.err.code, ERR_OK);
+        assert_int_equal(peer_connections(p), rows[i].connections);
+    }
+    rig_close(&r);
+    peer_stop(p);
+    rig_fini(&c);
+}
+
 /* Counts how many requests are under way at once. */
 struct crowd {
     atomic_uint now, most;
@@ -627,6 +656,7 @@ int main(void)
         cmocka_unit_test(deadline_ends_once_at_each_state),
         cmocka_unit_test(only_harmless_requests_are_repeated),
         cmocka_unit_test(fresh_keeps_and_takes_no_connection),
+        cmocka_unit_test(connection_that_was_idle_for_too_long_is_left_alone),
         cmocka_unit_test(host_gets_so_many_connections_and_no_more),
         cmocka_unit_test(callbacks_may_start_and_cancel_others),
         cmocka_unit_test(callbacks_may_end_their_own_transfer),
