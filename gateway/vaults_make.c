@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "gateway/vaults_task.h"
 #include "store/store_s3.h"
@@ -149,10 +150,18 @@ static void on_rekeyed(void *ctx, const struct err *err, struct writer *take)
     struct vaults_task *t = ctx;
     struct err why = *err;
 
-    writer_free(t->writer);
-    t->writer = take;
+    if (why.code == ERR_DENIED) {
+        /* Credentials that only read: so do we. */
+        log_event(LOG_WARN, "vault_is_read_only",
+                  log_text("tenant", t->row.tenant),
+                  log_text("vault", t->row.name), log_err(err), LOG_END);
+        err_clear(&why);
+    } else {
+        writer_free(t->writer);
+        t->writer = take;
+    }
     if (why.code == ERR_OK &&
-        keep_writer(t, &t->identity, take, &why) == ERR_OK)
+        keep_writer(t, &t->identity, t->writer, &why) == ERR_OK)
         vaults_task_keep(t, on_ready);
     else
         vaults_task_end(t, &why);
@@ -161,15 +170,29 @@ static void on_rekeyed(void *ctx, const struct err *err, struct writer *take)
 /* Read by a recovery key, we also write: under keys of our own, wrapped for
  * that recovery key and for us. Read by our own identity alone, we only read,
  * since nobody told us for whom to wrap. */
+static void on_traits(struct vaults_task *t)
+{
+    const struct vault_rekey_opts rekey = {
+        .store = t->store,
+        .writer = t->writer,
+        .write.if_absent = t->store->traits.if_absent,
+        .done = on_rekeyed,
+        .ctx = t,
+    };
+    struct err why = {0};
+
+    if (t->proved)
+        vault_rekey_start(&rekey, &why);
+    else if (keep_writer(t, &t->identity, t->writer, &why) == ERR_OK)
+        vaults_task_keep(t, on_ready);
+    if (why.code != ERR_OK)
+        vaults_task_end(t, &why);
+}
+
 static void on_opened(void *ctx, const struct err *err,
                       const struct vault_opened *opened)
 {
     struct vaults_task *t = ctx;
-    struct vault_rekey_opts rekey = {
-        .store = t->store,
-        .done = on_rekeyed,
-        .ctx = t,
-    };
     struct err why = *err;
     bool recovery = *t->text != 0;
 
@@ -185,23 +208,14 @@ static void on_opened(void *ctx, const struct err *err,
     if (why.code != ERR_OK ||
         writer_new(opened->keys, &t->writer, &why) != ERR_OK ||
         writer_add(t->writer, t->identity.pair.public, WRITER_GATEWAY,
-                   &why) != ERR_OK) {
+                   &why) != ERR_OK ||
+        (recovery && writer_add(t->writer, opened->pair.public,
+                                WRITER_RECOVERY, &why) != ERR_OK)) {
         vaults_task_end(t, &why);
         return;
     }
     t->proved = recovery;
-    if (!recovery) {
-        if (keep_writer(t, &t->identity, t->writer, &why) == ERR_OK)
-            vaults_task_keep(t, on_ready);
-        else
-            vaults_task_end(t, &why);
-        return;
-    }
-    rekey.writer = t->writer;
-    if (writer_add(t->writer, opened->pair.public, WRITER_RECOVERY, &why) !=
-            ERR_OK ||
-        vault_rekey_start(&rekey, &why) != ERR_OK)
-        vaults_task_end(t, &why);
+    vaults_traits_find(t, on_traits);
 }
 
 static enum err_code open_it(struct vaults_task *t, struct err *err)
@@ -298,13 +312,32 @@ static void on_test_points(void *ctx, const struct err *err, uint64_t count)
     test_end(t);
 }
 
-static void on_granted_kept(struct vaults_task *t, const struct err *err)
+static void on_learnt_kept(struct vaults_task *t, const struct err *err)
 {
-    add_check(t, "granted keys", err, "opened by this gateway's own key");
+    if (t->learnt)
+        add_check(t, "granted keys", err, "opened by this gateway's own key");
     if (err->code == ERR_OK)
         vaults_read_points(t->engine->vaults, t->id, NULL, on_test_points, t);
     else
         test_end(t);
+}
+
+static void on_test_traits(struct vaults_task *t)
+{
+    const struct err none = {0};
+    char text[sizeof(t->traits_err.text) + 32];
+
+    if (t->traits_err.code != ERR_OK) {
+        snprintf(text, sizeof(text), "not tried, so not relied on: %s",
+                 t->traits_err.text);
+        add_check(t, "what the store can do", &none, text);
+    } else if (*t->new_traits) {
+        add_check(t, "what the store can do", &none, t->new_traits);
+    }
+    if (t->learnt || *t->new_traits)
+        vaults_task_keep(t, on_learnt_kept);
+    else
+        vaults_read_points(t->engine->vaults, t->id, NULL, on_test_points, t);
 }
 
 static void on_test_opened(void *ctx, const struct err *err,
@@ -314,25 +347,34 @@ static void on_test_opened(void *ctx, const struct err *err,
     struct err why = *err;
     size_t added = 0;
 
+    /* Who opened it by a recovery key and could not write has none there. */
+    if (why.code == ERR_KEY && t->writer) {
+        err_clear(&why);
+        add_check(t, "open", &why, "by the keys that this gateway keeps: none "
+                  "is wrapped for it in the vault");
+        vaults_task_as_it_is(t);
+        vaults_traits_find(t, on_test_traits);
+        return;
+    }
     add_check(t, "open", err, "keys unwrapped");
     if (why.code != ERR_OK) {
         test_end(t);
-    } else if (t->writer) {
-        if (vaults_learn(t, opened->keys, &added, &why) != ERR_OK)
-            vaults_task_end(t, &why);
-        else if (added)
-            vaults_task_keep(t, on_granted_kept);
-        else
-            vaults_read_points(t->engine->vaults, t->id, NULL, on_test_points,
-                               t);
+        return;
+    }
+    if (t->writer) {
+        vaults_task_as_it_is(t);
+        vaults_learn(t, opened->keys, &added, &why);
+        t->learnt = added > 0;
     } else if (writer_new(opened->keys, &t->writer, &why) == ERR_OK &&
                writer_add(t->writer, t->identity.pair.public, WRITER_GATEWAY,
-                          &why) == ERR_OK &&
-               keep_writer(t, &t->identity, t->writer, &why) == ERR_OK) {
-        vaults_task_keep(t, on_granted_kept);
-    } else {
-        vaults_task_end(t, &why);
+                          &why) == ERR_OK) {
+        keep_writer(t, &t->identity, t->writer, &why);
+        t->learnt = true;
     }
+    if (why.code == ERR_OK)
+        vaults_traits_find(t, on_test_traits);
+    else
+        vaults_task_end(t, &why);
 }
 
 static void step_test(struct vaults_task *t)

@@ -32,7 +32,10 @@ struct vaults_task {
     enum catalog_vault_state new_state;
     char new_traits[PLACE_TRAITS_TEXT]; /* "": as they are */
     char new_id[33], new_public[IDENTITY_PUBLIC_TEXT];
+    struct err traits_err; /* why they are not known */
+    void (*found)(struct vaults_task *t);
     bool proved;
+    bool learnt; /* something that is to be kept */
     void (*kept)(struct vaults_task *t, const struct err *err);
     uint64_t count;
     struct json *answer;
@@ -62,6 +65,15 @@ void vaults_task_as_it_is(struct vaults_task *t);
 void vaults_task_keep(struct vaults_task *t,
                       void (*kept)(struct vaults_task *t,
                                    const struct err *err));
+
+/*
+ * An S3 store whose traits nobody knows is probed, then found(): they are in
+ * new_traits and in the store, or traits_err says why not. That is no failure:
+ * credentials that only read serve for restores, and what is not known to work
+ * is not relied on.
+ */
+void vaults_traits_find(struct vaults_task *t,
+                        void (*found)(struct vaults_task *t));
 
 /* Answer (t->answer, taken) or fail (err, kept when it is the first), and be
  * gone. */
