@@ -128,6 +128,17 @@ static void on_pipe_closed(void *ctx, const char *kind, const char *name)
     job_rows_close(&b->rows, kind, name);
 }
 
+/* The cancel came when the point was on its way, and nothing is heard of it:
+ * what is sent cannot be called back, so this is not "cancelled". Its row stays
+ * open, and reconcile_vault.c finds out. */
+static void cannot_tell(struct backup *b, const char *point)
+{
+    b->peer = EXIT_PEER_STORE;
+    err_set(&b->err, ERR_AGAIN, 0, "cancelled when point %s was on its way "
+            "already, and the store does not say whether it is there; if it "
+            "is, it will be listed", strrchr(point, '/') + 1);
+}
+
 static void on_pipe_done(void *ctx, const struct err *err,
                          const struct session_result *result,
                          const struct backup_pipe_figures *f)
@@ -146,6 +157,8 @@ static void on_pipe_done(void *ctx, const struct err *err,
             job_warn(b->job, "a point of this VM could not be read");
         job_backup_end(b);
     } else {
+        if (job_is_cancelled(b->job) && result->unsure[0])
+            cannot_tell(b, result->unsure);
         job_backup_fail(b, err, EXIT_PEER_STORE);
     }
 }

@@ -181,8 +181,10 @@ static void end(struct session *s)
     void *ctx = s->opts.ctx;
 
     result.figures = s->figures;
-    if (err.code != ERR_OK)
+    if (err.code != ERR_OK) {
         memset(&result.point, 0, sizeof(result.point));
+        session_commit_unsure(s, result.unsure);
+    }
     result.start_ms = s->start_ms;
     result.parent = s->parent_ref;
     session_delete(s);
@@ -384,13 +386,21 @@ void session_finish(struct session *s, const void *metadata, size_t len)
 
 void session_cancel(struct session *s)
 {
-    if (s->state != SESSION_ENDED)
+    if (s->state == SESSION_ENDED)
+        return;
+    if (session_commit_is_late(s))
+        s->late = true;
+    else
         session_fail_at(s, ERR_CANCELLED, "cancelled");
 }
 
 void session_abandon(struct session *s)
 {
-    if (s->err.code == ERR_OK || s->state == SESSION_ENDED)
+    if (s->state == SESSION_ENDED)
+        return;
+    if (s->late && session_alive(s) && session_commit_is_late(s))
+        session_fail_at(s, ERR_AGAIN, "the store does not answer");
+    if (session_alive(s))
         return;
     s->abandoned = true;
     if (s->state == SESSION_FAILING || s->state == SESSION_CLEANING) {

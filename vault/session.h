@@ -87,6 +87,9 @@ struct session_result {
     uint64_t start_ms, end_ms;
     struct session_figures figures;
     uint64_t warnings; /* points of this VM that could not be read */
+    /* Of a session that failed: the point that was sent, and of which the store
+     * has not said that it is not there. "": none. */
+    char unsure[NAME_POINT_BYTES + 1];
 };
 
 /* A row of the journal that is being written. */
@@ -201,12 +204,14 @@ bool session_unchanged(struct session *s, unsigned disk, uint64_t offset,
  * done() tells. A disk that is not covered fails it (ERR_ARGUMENT). */
 void session_finish(struct session *s, const void *metadata, size_t len);
 
-/* done() gets ERR_CANCELLED, or the result when the point is committed. Safe
- * at any time between session_start() and done(). */
+/* done() gets ERR_CANCELLED, or the result when the point is committed. Once
+ * the point is on its way it is too late: the store's answer decides. Safe at
+ * any time between session_start() and done(). */
 void session_cancel(struct session *s);
 
-/* After session_cancel(): break off the clean-up as well. What it has not
- * closed is left; done() comes soon. A point that may be committed stays. */
+/* After session_cancel(): break off the clean-up as well, and the wait for an
+ * answer about the point (ERR_AGAIN). What it has not closed is left; done()
+ * comes soon. A point that may be committed stays, and is named as unsure. */
 void session_abandon(struct session *s);
 
 /* So far; for progress. */

@@ -54,6 +54,8 @@ static void on_removed(void *ctx, const struct err *err,
     /* Where rights or a lock forbid it, it stays: replaced, or not whole. */
     if (err->code == ERR_OK && s->events.closed)
         s->events.closed(s->opts.ctx, "point", r->name);
+    if (err->code == ERR_OK && strcmp(r->name, s->commit->name) == 0)
+        s->commit->put = false;
     s->commit->removing--;
     *r->link = r->next;
     if (r->next)
@@ -262,7 +264,10 @@ static void put_in_vain(struct session *s)
         return;
     }
     c->put = false;
-    again(s);
+    if (s->late)
+        session_fail_at(s, ERR_CANCELLED, "cancelled");
+    else
+        again(s);
 }
 
 static void on_seen(struct session *s, const struct store_info *info)
@@ -505,6 +510,21 @@ void session_commit_cancel(struct session *s)
     session_again_cancel(s);
     session_lock_cancel(s);
     session_lists_cancel(s);
+}
+
+bool session_commit_is_late(const struct session *s)
+{
+    return s->state == SESSION_COMMITTING && s->commit->put;
+}
+
+void session_commit_unsure(const struct session *s,
+                           char out[NAME_POINT_BYTES + 1])
+{
+    const struct session_commit *c = s->commit;
+
+    out[0] = 0;
+    if (c && c->put && !c->unfinished)
+        memcpy(out, c->name, NAME_POINT_BYTES + 1);
 }
 
 void session_commit_clean(struct session *s)

@@ -348,6 +348,7 @@ struct session {
     struct buf metadata;
     bool finishing; /* session_finish() was called */
     bool committed; /* nothing can fail it any more */
+    bool late;      /* cancelled when the point was on its way */
     bool abandoned; /* nothing is taken away any more */
 };
 
@@ -480,6 +481,11 @@ void session_commit_free(struct session *s);
 void session_commit_start(struct session *s, bool unfinished);
 void session_commit_go(struct session *s);
 void session_commit_cancel(struct session *s);
+/* Whether the point is on its way, or there: to cancel is too late. */
+bool session_commit_is_late(const struct session *s);
+/* The name of a point that may be there though the session failed, or "". */
+void session_commit_unsure(const struct session *s,
+                           char out[NAME_POINT_BYTES + 1]);
 /* Remove points that were put and are not committed; counted as busy. */
 void session_commit_clean(struct session *s);
 /* Break that off. */

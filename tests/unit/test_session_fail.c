@@ -231,6 +231,7 @@ static void cancelling_works_at_any_time(void **state)
                                                   FAULT_COMPLETE, FAULT_PUT};
     uint8_t *data = noise(LEN, 3);
     struct rig_backup first = one_disk(data, LEN);
+    unsigned late = 0;
 
     (void)state;
     rig_backup(&rig, &first);
@@ -254,13 +255,60 @@ static void cancelling_works_at_any_time(void **state)
             }
             session_cancel(b.session);
             assert_int_equal(b.done, 0);
+            if (b.points_opened) { /* the point is on its way: too late */
+                assert_int_equal(store_fault_release(rig.store), 1);
+                rig_run(&rig);
+                rig.wall_ms += 1000;
+                assert_int_equal(b.err.code, ERR_OK);
+                assert_int_equal(rig_count(&rig, "points/"), points + 1);
+                late++;
+                continue;
+            }
             rig_run(&rig);
             rig.wall_ms += 1000;
             assert_int_equal(b.err.code, ERR_CANCELLED);
+            assert_int_equal(b.result.unsure[0], 0);
             nothing_is_left(&b, points, "hold", n);
         }
     }
+    assert_int_not_equal(late, 0);
     free(data);
+}
+
+/* Nobody answers for the point that was sent: that is no "cancelled". */
+static void a_point_without_an_answer_is_named(void **state)
+{
+    static const enum store_fault_kind kinds[] = {FAULT_PUT, FAULT_GET};
+
+    (void)state;
+    for (size_t k = 0; k < BYTES_COUNT(kinds); k++) {
+        uint8_t *data = noise(MIB, 30 + (uint32_t)k);
+        struct rig_backup b = one_disk(data, MIB);
+        struct store_fault_rule hold = {.kind = kinds[k],
+                                        .prefix = "points/",
+                                        .nth = 1,
+                                        .action = FAULT_HOLD};
+        size_t points = rig_count(&rig, "points/");
+
+        store_fault_add(rig.store, &hold);
+        rig_start(&rig, &b);
+        while (!b.points_opened || !store_fault_held(rig.store))
+            uv_run(loop_uv(rig.loop), UV_RUN_ONCE);
+        store_fault_clear(rig.store);
+        session_cancel(b.session);
+        for (int i = 0; i < 20; i++)
+            uv_run(loop_uv(rig.loop), UV_RUN_NOWAIT);
+        assert_int_equal(b.done, 0); /* it waits for the answer */
+        session_abandon(b.session);
+        rig_run(&rig);
+        rig.wall_ms += 1000;
+        assert_int_equal(b.err.code, ERR_AGAIN);
+        assert_memory_equal(b.result.unsure, "points/", 7);
+        assert_int_equal(b.points_closed, 0);
+        assert_int_equal(rig_count(&rig, "points/"),
+                         points + (kinds[k] == FAULT_GET));
+        free(data);
+    }
 }
 
 static void cancelling_works_at_any_byte(void **state)
@@ -490,6 +538,7 @@ int main(void)
         T(a_put_that_was_repeated_is_no_conflict),
         T(a_packs_name_that_is_taken_fails_it),
         T(cancelling_works_at_any_time),
+        T(a_point_without_an_answer_is_named),
         T(cancelling_works_at_any_byte),
         T(cancelling_at_once_works),
         T(a_stalled_store_stops_the_source),
