@@ -15,13 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define PLACES 16384 /* a power of two */
@@ -54,11 +54,11 @@ struct module {
 };
 
 static struct control *control;
+static uintptr_t getattr; /* pthread_getattr_np(): ASan's, for each thread */
 static struct module modules[MODULES]; /* the first is the program */
 static unsigned module_count;
 
 static _Thread_local bool inside; /* what we do ourselves is not looked at */
-static _Thread_local uintptr_t stack_end;
 
 static void *(*real_malloc)(size_t);
 static void *(*real_calloc)(size_t, size_t);
@@ -69,13 +69,13 @@ static int (*real_posix_memalign)(void **, size_t, size_t);
 static void *(*real_mmap)(void *, size_t, int, int, int, off_t);
 
 /* The next one of this name; glibc finds it without asking for memory. */
-#define REAL(name)                                                             \
-    do {                                                                       \
-        if (!real_##name) {                                                    \
-            void *p_ = dlsym(RTLD_NEXT, #name);                                \
-                                                                               \
-            memcpy(&real_##name, &p_, sizeof(p_));                             \
-        }                                                                      \
+#define REAL(name)                                 \
+    do {                                           \
+        if (!real_##name) {                        \
+            void *p_ = dlsym(RTLD_NEXT, #name);    \
+                                                   \
+            memcpy(&real_##name, &p_, sizeof(p_)); \
+        }                                          \
     } while (0)
 
 static int on_module(struct dl_phdr_info *info, size_t size, void *ctx)
@@ -109,6 +109,7 @@ __attribute__((constructor)) static void set_up(void)
     REAL(malloc);
     REAL(mmap);
     dl_iterate_phdr(on_module, NULL);
+    getattr = (uintptr_t)dlsym(RTLD_DEFAULT, "pthread_getattr_np");
     if (!path || !real_mmap)
         return;
     fd = open(path, O_RDWR | O_CLOEXEC);
@@ -121,22 +122,12 @@ __attribute__((constructor)) static void set_up(void)
         control = c;
 }
 
-/* Where this thread's stack ends. */
-static uintptr_t end_of_stack(void)
+/* Two words of a stack; false: there is nothing to read, and no crash. */
+static bool read_frame(uintptr_t at, uintptr_t words[2])
 {
-    pthread_attr_t attr;
-    void *at;
-    size_t len;
+    const struct iovec to = {words, 16}, from = {(void *)at, 16};
 
-    if (!stack_end) {
-        stack_end = 1;
-        if (pthread_getattr_np(pthread_self(), &attr) == 0) {
-            if (pthread_attr_getstack(&attr, &at, &len) == 0)
-                stack_end = (uintptr_t)at + len;
-            pthread_attr_destroy(&attr);
-        }
-    }
-    return stack_end;
+    return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == 16;
 }
 
 /* The same in each run, wherever the module lies. */
@@ -152,21 +143,21 @@ static uint64_t settled(uintptr_t address)
 static uint64_t chain_of(uintptr_t caller, uintptr_t frame,
                          uint64_t chain[DEPTH])
 {
-    uintptr_t low = (uintptr_t)&low, end = end_of_stack();
+    uintptr_t low = (uintptr_t)&low, words[2];
     uint64_t sum = 0;
     unsigned n = 0;
 
     memset(chain, 0, DEPTH * sizeof(*chain));
     chain[n++] = settled(caller);
-    while (n < DEPTH && frame > low && frame % 8 == 0 && frame + 16 <= end) {
-        uintptr_t up = ((uintptr_t *)frame)[0];
-        uint64_t at = settled(((uintptr_t *)frame)[1]);
+    while (n < DEPTH && frame > low && frame % 8 == 0 &&
+           read_frame(frame, words)) {
+        uint64_t at = settled(words[1]);
 
         if (at >> 48 == 0 || at >> 48 > module_count)
             break; /* not code: whoever is here keeps no frame pointer */
         chain[n++] = at;
         low = frame;
-        frame = up;
+        frame = words[0];
     }
     for (unsigned i = 0; i < n; i++)
         sum = (sum ^ chain[i]) * UINT64_C(0x9e3779b97f4a7c15), sum ^= sum >> 29;
@@ -204,8 +195,10 @@ static bool decide(uintptr_t caller, uintptr_t frame)
     uint32_t mode = atomic_load(&control->mode);
     uint64_t chain[DEPTH], place;
 
-    if (mode == OFF || (control->whose == OURS &&
-                        (caller < modules[0].begin || caller >= modules[0].end)))
+    if (mode == OFF || (control->whose == OURS && (caller < modules[0].begin ||
+                                                   caller >= modules[0].end)))
+        return false;
+    if (getattr && caller >= getattr && caller < getattr + 1024)
         return false;
     atomic_fetch_add(&control->counted, 1);
     place = chain_of(caller, frame, chain);
@@ -235,7 +228,7 @@ static bool fails(void *caller, void *frame)
 }
 
 /* Our own frame is the callee's: the caller's is what it points to. */
-#define FAILS                                                                  \
+#define FAILS \
     fails(__builtin_return_address(0), *(void **)__builtin_frame_address(0))
 
 void *malloc(size_t size)
@@ -279,8 +272,8 @@ void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
     uintptr_t caller = (uintptr_t)__builtin_return_address(0);
 
     REAL(mmap);
-    if (module_count && caller >= modules[0].begin &&
-        caller < modules[0].end && FAILS)
+    if (module_count && caller >= modules[0].begin && caller < modules[0].end &&
+        FAILS)
         return MAP_FAILED;
     return real_mmap(at, len, prot, flags, fd, offset);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes one allocation fail in a program under test, by tests/flow/alloc_shim.c.
+"""Makes one allocation fail in a program under test, by alloc_shim.c beside.
 
     shim = alloclib.Shim()
     gw.start(env=shim.env)
