@@ -10,7 +10,8 @@
  * names the object; what need not be touched by it restores.
  *
  * Of objects of one kind the first has every row and the others a few in turn;
- * with CAIRN_HOSTILE=all in the environment all have all.
+ * with CAIRN_HOSTILE=all in the environment all have all. With CAIRN_HOSTILE_OUT
+ * the changed vaults are written there, and nothing is checked.
  *
  * What a session itself must notice is proved elsewhere, by name:
  *  an old state, a point under another's name    test_session_commit
@@ -23,6 +24,8 @@
  *  no key and nonce twice                        test_seal_seen
  */
 #include "session_rig.h"
+
+#include "hostile_out.h"
 #include "vault_walk.h"
 
 #include <ftw.h>
@@ -60,6 +63,7 @@ static struct vm_point points[POINTS];
 static uint8_t *contents[POINTS];
 static unsigned trials;
 static bool all; /* see above */
+static struct hostile_out *out; /* not NULL: write them down, and no more */
 
 /* What the last look at the store found. */
 static char found[16384];
@@ -208,10 +212,32 @@ static void put_back(void)
         put(ours[i].name, ours[i].data, ours[i].len);
 }
 
+/* The key of the first recipient, and what the points hold. */
+static void write_down_what_is_known(void)
+{
+    char text[2000], hex[65], sum[65];
+    uint8_t sha256[32];
+    size_t at = 0;
+
+    bytes_hex(keyring_vault_id(rig.keys)->b, 16, hex);
+    snprintf(text, sizeof(text), "cairn key 1\nvault %s\nprivate 09%062d\n",
+             hex, 0);
+    hostile_out_text(out, "key", text);
+    for (size_t i = 0; i < POINTS; i++) {
+        assert_true(seal_digest_once(rig.suite, SEAL_DIGEST_SHA256,
+                                     points[i].disk, points[i].len, sha256));
+        bytes_hex(sha256, 32, sum);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s %s\n",
+                               points[i].name, sum);
+    }
+    hostile_out_text(out, "points", text);
+}
+
 static int set_up(void **state)
 {
     (void)state;
     all = getenv("CAIRN_HOSTILE") != NULL;
+    out = hostile_out_new();
     work_setup();
     rig_init(&rig);
     vault_rig_init(&store, false);
@@ -219,6 +245,8 @@ static int set_up(void **state)
     make_vault();
     assert_int_equal(nftw(FOREIGN, on_file, 8, 0), 0);
     put_back();
+    if (out)
+        write_down_what_is_known();
     return 0;
 }
 
@@ -226,6 +254,7 @@ static int tear_down(void **state)
 {
     (void)state;
     print_message("%u changes of %zu objects\n", trials, our_count);
+    hostile_out_free(out);
     for (size_t i = 0; i < our_count; i++)
         free(ours[i].data);
     for (size_t i = 0; i < their_count; i++)
@@ -368,6 +397,15 @@ static void check(const char *why, const struct thing *t, const struct thing *b,
     bool structure[POINTS];
 
     trials++;
+    if (out) {
+        char text[300];
+
+        snprintf(text, sizeof(text), "%s: %s%s%s", why, t->name,
+                 b ? ", " : "", b ? b->name : "");
+        hostile_out_vault(out, store.bucket, text);
+        put_back();
+        return;
+    }
     if (must & SEALED)
         verify(gateway, false, structure);
     structure_findings = findings;
