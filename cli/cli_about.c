@@ -17,6 +17,8 @@ int cli_about_status(struct cli_run *run)
         {"memory for data", "memory_bytes", CLI_FORM_BYTES},
         {"of it in use", "memory_used", CLI_FORM_BYTES},
         {"at most so far", "memory_peak", CLI_FORM_BYTES},
+        {"spill room", "spill_bytes", CLI_FORM_BYTES},
+        {"of it in use", "spill_used", CLI_FORM_BYTES},
         {"places to tidy", "places_to_tidy", CLI_FORM_TEXT},
         {"loop delay p99, ms", "loop_delay_p99_ms", CLI_FORM_TEXT},
     };

@@ -19,6 +19,9 @@
 #include "xenapi/xenapi_transfer.h"
 
 #define PROGRESS_MS 500
+/* A store is down that answers nothing for this part of `store_request`, after
+ * the first request in vain: 15 s. Pools are more patient than that. */
+#define SPILL_AFTER 4
 
 /* What the session tells the journal; a row that is asked for goes back. */
 struct pipe_note {
@@ -299,6 +302,9 @@ static enum err_code session_begin(struct backup_pipe *p, struct err *err)
         .budget = e->budget,
         .tenant = p->opts.tenant,
         .ceiling_bytes = SESSION_CEILING_BYTES,
+        .spill = e->spill,
+        .spill_after_ms = e->config->store_request_ms / SPILL_AFTER,
+        .spill_until_ms = e->config->store_retry_ms,
         .clock = loop_clock(e->control),
         .events =
             {

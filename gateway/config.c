@@ -11,6 +11,8 @@
 #include "base/parse.h"
 #include "base/setting.h"
 #include "gateway/config_yaml.h"
+#include "loop/spill.h"
+#include "vault/session.h"
 
 #define FILE_MAX ((size_t)MIB)
 #define HOURS ((uint64_t)3600 * 1000)
@@ -50,6 +52,12 @@ static const struct setting rows[] = {
     ROW("memory", SETTING_SIZE, memory, 64 * MIB, TIB, "1 GiB",
         "all data in flight (a stream needs 20 MiB); the process takes at "
         "most 96 MiB more"),
+    ROW("spill", SETTING_TEXT, spill, 0, 4000, "",
+        "directory for a file in which sealed parts of backups wait while a "
+        "store is down, so that exports go on; empty: exports wait"),
+    ROW("spill_size", SETTING_SIZE, spill_bytes, SPILL_SLOT_BYTES,
+        SPILL_BYTES_MAX, "4 GiB",
+        "most that lies in that file; each GiB of it takes 8 MiB of memory"),
     ROW("data_loops", SETTING_NUMBER, data_loops, 0, 256, "0",
         "threads that move data; 0: as many as there are cores"),
     ROW("jobs_at_once", SETTING_NUMBER, jobs_at_once, 1, 4096, "256",
@@ -99,6 +107,13 @@ static const struct setting rows[] = {
 };
 
 #define ROWS BYTES_COUNT(rows)
+
+uint64_t config_spill_tables(const struct config *c)
+{
+    return c->spill[0] ? c->spill_bytes / SPILL_SLOT_BYTES *
+                             SESSION_SPILL_TABLES
+                       : 0;
+}
 
 void config_free(struct config *c)
 {
@@ -166,6 +181,12 @@ static enum err_code check(const struct config *c, const char **key,
     if (!locations_ok(c->allowed_locations))
         return bad(err, key, "allowed_locations",
                    "each begins with s3:// or file:///");
+    if (c->spill[0] && c->spill[0] != '/')
+        return bad(err, key, "spill", "wanted a path from the root");
+    if (config_spill_tables(c) > c->memory / 4)
+        return bad(err, key, "spill_size",
+                   "each GiB takes 8 MiB of memory, which must be four times "
+                   "that at least");
     if (c->chunk_bytes & (c->chunk_bytes - 1))
         return bad(err, key, "chunk", "wanted a power of two");
     return ERR_OK;

@@ -29,6 +29,8 @@ struct config {
     char *log_level;     /* error, warn, info, debug */
     char *log_form;      /* plain, json, systemd */
     uint64_t memory;     /* bytes; 64 MiB to 1 TiB, default 1 GiB */
+    char *spill;         /* directory; "": none */
+    uint64_t spill_bytes; /* default 4 GiB */
     uint64_t data_loops; /* 0: as many as cores */
     uint64_t jobs_at_once;     /* default 256 */
     uint64_t jobs_per_pool;    /* default 64 */
@@ -56,6 +58,9 @@ struct config {
 /* ERR_IO (the file), ERR_ARGUMENT ("file:12: memory: ..."), ERR_NOMEM. */
 enum err_code config_load(const char *path, struct config **out,
                           struct err *err);
+
+/* Bytes of `memory` that are set aside for the tables of what is spilled. */
+uint64_t config_spill_tables(const struct config *c);
 
 /* All defaults, as an empty file would give. ERR_NOMEM. */
 enum err_code config_defaults(struct config **out, struct err *err);

@@ -125,6 +125,23 @@ static enum err_code make_catalog(struct whole *w, struct err *err)
                                  &e->catalog, err);
 }
 
+/* Less free room than it may take is no error: others may give some back. */
+static enum err_code make_spill(struct engine *e, struct err *err)
+{
+    const struct config *c = e->config;
+    const struct spill_opts o = {
+        .folder = c->spill, .bytes = c->spill_bytes, .loop = e->control};
+    uint64_t room = 0;
+
+    if (spill_look(c->spill, &room, err) != ERR_OK ||
+        spill_new(&o, &e->spill, err) != ERR_OK)
+        return err->code;
+    log_event(room < c->spill_bytes ? LOG_WARN : LOG_INFO, "spill",
+              log_text("folder", c->spill), log_u64("bytes", c->spill_bytes),
+              log_u64("free", room), LOG_END);
+    return ERR_OK;
+}
+
 static enum err_code make_parts(struct whole *w, struct err *err)
 {
     struct engine *e = &w->e;
@@ -138,13 +155,16 @@ static enum err_code make_parts(struct whole *w, struct err *err)
         make_lanes(e, err) != ERR_OK)
         return err->code;
     e->started_ms = clock_mono_ms(loop_clock(e->control));
-    e->budget = budget_new(c->memory, SESSION_FLOOR_BYTES);
+    e->budget = budget_new(c->memory - config_spill_tables(c),
+                           SESSION_FLOOR_BYTES);
     e->tools = session_tools_new(e->suite, e->workers);
     e->gates = gates_new(e->control);
     e->backlog = backlog_new(e);
     e->data = calloc(n, sizeof(*e->data));
     if (!e->budget || !e->tools || !e->gates || !e->backlog || !e->data)
         return err_set(err, ERR_NOMEM, 0, "engine");
+    if (c->spill[0] && make_spill(e, err) != ERR_OK)
+        return err->code;
     w->chunks_kept.max = CHUNKS_KEPT;
     w->parts_kept.max = PARTS_KEPT;
     e->data_count = n;
@@ -369,6 +389,8 @@ void engine_free(struct engine *e)
         hung |= !lane_free(e->slow_lane, LANE_WAIT_MS);
     if (e->parse_lane)
         hung |= !lane_free(e->parse_lane, LANE_WAIT_MS);
+    if (e->spill)
+        hung |= !spill_stop(e->spill, LANE_WAIT_MS);
     if (hung)
         _exit(1);
     catalog_close(w->db);
@@ -382,6 +404,7 @@ void engine_free(struct engine *e)
     }
     if (e->control)
         loop_free(e->control);
+    spill_free(e->spill);
     seal_suite_free(e->suite);
     bytes_wipe(&w->key, sizeof(w->key));
     if (w->lock_fd >= 0)

@@ -21,6 +21,7 @@
 #include "loop/lane.h"
 #include "loop/loop.h"
 #include "loop/slab.h"
+#include "loop/spill.h"
 #include "net/http_client.h"
 #include "vault/session.h"
 
@@ -52,6 +53,7 @@ struct engine {
     struct data_loop *data;
     unsigned data_count;
     struct budget *budget;
+    struct spill *spill; /* NULL: not configured */
     struct lane *catalog_lane; /* SQL of the catalog */
     struct lane *index_lane;   /* vault indexes */
     struct lane *slow_lane;    /* scrypt */

@@ -119,6 +119,17 @@ void job_stage(struct job *job, const char *stage)
     job_log(job, "info", "stage: %s", stage);
 }
 
+void job_stage_text(struct job *job, const char *text)
+{
+    struct jobs_entry *e = job->entry;
+
+    snprintf(e->stage, sizeof(e->stage), "%s", text);
+    e->stage_dirty = true;
+    if (!timer_is_armed(&e->progress))
+        timer_start(job->engine->control, &e->progress, PROGRESS_MS,
+                    on_progress_due);
+}
+
 void job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes)
 {
     struct jobs_entry *e = job->entry;

@@ -60,6 +60,10 @@ struct job {
 /* A stage has begun: "snapshot", "transfer", ... One line in the log. */
 void job_stage(struct job *job, const char *stage);
 
+/* What the stage is in words just now, without a line in the log; at most
+ * 199 bytes. Written down once a second at most. */
+void job_stage_text(struct job *job, const char *text);
+
 /* So far and in all (0: unknown). Written down once a second at most. */
 void job_progress(struct job *job, uint64_t done_bytes, uint64_t total_bytes);
 

@@ -35,6 +35,7 @@ static void on_export_done(void *ctx, const struct err *err)
     } else if (b->ending) {
         job_backup_end(b);
     } else {
+        b->committing = true;
         job_stage(b->job, "commit");
         backup_pipe_commit(b->pipe);
     }
@@ -94,9 +95,7 @@ static void on_pipe_streamed(void *ctx, const struct err *err)
 
 static void on_pipe_progress(void *ctx, const struct backup_pipe_figures *f)
 {
-    struct backup *b = ctx;
-
-    job_progress(b->job, f->session.read, b->total_bytes);
+    job_backup_show(ctx, f);
 }
 
 static void on_row(void *ctx, void *ticket, const struct err *err)

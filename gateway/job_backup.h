@@ -49,6 +49,9 @@ struct backup {
                                 was reported */
     struct job_rows rows; /* of objects and points */
     uint64_t total_bytes;
+    bool committing;        /* else, with a pipe, it is transferring */
+    uint64_t down_since_ms; /* what was last shown of the store, and when */
+    uint64_t shown_ms;
     bool ending, removed, kept;
     bool hurry; /* nothing more is taken away: reconcile.h looks after it */
     unsigned calls; /* of catalog, journal, pools, vaults: to come back */
@@ -70,6 +73,10 @@ void job_backup_fail(struct backup *b, const struct err *err,
 /* Wait for all that a snapshot needs, then job_backup_snapshot(). */
 void job_backup_room(struct backup *b);
 void job_backup_snapshot(struct backup *b);
+
+/* How far it is, and whether its store answers (job_backup_show.c). */
+void job_backup_show(struct backup *b,
+                     const struct backup_pipe_figures *figures);
 
 /* The one VM of an inventory; NULL: none. */
 const struct xenapi_vm *job_backup_vm(const struct xenapi_inventory *inv);

@@ -60,6 +60,7 @@ static void backup_free(struct backup *b)
         json_set_int(result, "stored_bytes", (int64_t)f->stored);
         json_set_int(result, "meta_bytes", (int64_t)f->meta_bytes);
         json_set_int(result, "packs", (int64_t)f->packs);
+        json_set_int(result, "spilled_bytes", (int64_t)f->spilled);
         json_set_int(result, "received_bytes", (int64_t)b->figures.received);
         json_set_int(result, "requests", (int64_t)b->figures.store_requests);
         json_set_int(result, "listings", (int64_t)b->figures.store_lists);

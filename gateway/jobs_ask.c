@@ -211,6 +211,10 @@ static void backend_status(void *ctx, api_json_done_fn *done, void *done_ctx)
                       (int64_t)budget_total(e->budget)) ||
         !json_set_int(l.json, "memory_used", (int64_t)budget_used(e->budget)) ||
         !json_set_int(l.json, "memory_peak", (int64_t)budget_peak(e->budget)) ||
+        !json_set_int(l.json, "spill_bytes",
+                      e->spill ? (int64_t)spill_total(e->spill) : 0) ||
+        !json_set_int(l.json, "spill_used",
+                      e->spill ? (int64_t)spill_used(e->spill) : 0) ||
         !json_set_int(l.json, "loop_delay_p99_ms", worst) ||
         !json_set_int(l.json, "jobs_queued", e->jobs->queued) ||
         !json_set_int(l.json, "jobs_running", e->jobs->running) ||

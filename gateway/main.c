@@ -51,6 +51,25 @@ static void setup_log(const struct config *c)
     log_setup((enum log_level)level, (enum log_form)form);
 }
 
+/* What the file alone cannot say: whether there is such a folder, and room. */
+static int say_checked(const struct config *config, const char *path)
+{
+    struct err err = {0};
+    uint64_t room = 0;
+
+    if (config->spill[0] && spill_look(config->spill, &room, &err) != ERR_OK) {
+        fprintf(stderr, "cairnd: %s: %s\n", path, err.text);
+        return EXIT_USAGE;
+    }
+    printf("%s: ok\n", path);
+    if (config->spill[0])
+        printf("spill: up to %ju MiB in %s, where %ju MiB are free%s\n",
+               (uintmax_t)(config->spill_bytes / MIB), config->spill,
+               (uintmax_t)(room / MIB),
+               room < config->spill_bytes ? ": less than that" : "");
+    return EXIT_OK;
+}
+
 static int serve(const struct config *config)
 {
     struct engine *engine = NULL;
@@ -112,7 +131,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (check)
-        printf("%s: ok\n", path);
+        rc = say_checked(config, path);
     else
         rc = serve(config);
     config_free(config);

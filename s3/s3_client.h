@@ -32,6 +32,8 @@ struct s3_counters {
     uint64_t *sent, *received; /* bytes of bodies */
     uint64_t *strays;          /* creates that may have left an upload which
                                   could not be looked for */
+    uint64_t *down_since_ms;   /* of the loop's monotonic clock: the first try
+                                  in vain since one got an answer; 0: none */
 };
 
 struct s3_client_opts {

@@ -450,6 +450,7 @@ static void on_sent(void *ctx, const struct err *err,
         v = judge(r, resp, &e, &found);
     else
         v = s3_error_judge_transfer(err, r->client->answered);
+    s3_request_note_health(r, &found, v.retry == S3_RETRY_LATER);
     if (err->code == ERR_OK && v.code == ERR_DENIED &&
         adopt_clock(r, a.date_ms)) {
         enqueue(r);

@@ -60,4 +60,8 @@ bool s3_request_wants_hash(const struct s3_request *r);
  * the loop for small bodies. */
 bool s3_request_hash_some(struct s3_request *r);
 
+/* Count a try for s3_counters' down_since_ms. in_vain: it may be tried again. */
+void s3_request_note_health(const struct s3_request *r, const struct err *err,
+                            bool in_vain);
+
 #endif

@@ -9,6 +9,21 @@
 #define URL_MAX (16 * KIB)
 #define OWN_HEADERS 6
 
+/* A refusal is an answer, and so is a body that was found damaged. */
+void s3_request_note_health(const struct s3_request *r, const struct err *err,
+                            bool in_vain)
+{
+    const struct s3_client *c = r->client;
+    uint64_t *since = c->counters.down_since_ms;
+
+    if (!since)
+        return;
+    if (!in_vain || err->code == ERR_INTEGRITY)
+        *since = 0;
+    else if (!*since)
+        *since = clock_mono_ms(loop_clock(c->loop));
+}
+
 bool s3_request_wants_hash(const struct s3_request *r)
 {
     return !r->hashed && (r->o.checksum || !r->client->unsigned_payload);

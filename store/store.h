@@ -205,6 +205,9 @@ struct store {
     uint64_t strays; /* uploads that created() could not tell of, but which may
                         be there: counted before it is called */
     uint64_t sent_bytes, received_bytes; /* of bodies */
+    /* Requests fail and are tried again since then (monotonic clock), and none
+     * came through; 0: it answers, or cannot tell (a folder). */
+    uint64_t down_since_ms;
 };
 
 /* Embedded first in every implementation's operation. */

@@ -97,18 +97,6 @@ static void on_done(void *ctx, const struct err *err,
     free(op);
 }
 
-const char *store_s3_lock_word(enum store_lock lock)
-{
-    switch (lock) {
-    case STORE_LOCK_GOVERNANCE:
-        return "GOVERNANCE";
-    case STORE_LOCK_COMPLIANCE:
-        return "COMPLIANCE";
-    default:
-        return NULL;
-    }
-}
-
 static struct s3_object_write write_of(const struct store_write *w)
 {
     return (struct s3_object_write){.if_absent = w->if_absent,
@@ -540,6 +528,7 @@ enum err_code store_s3_new(struct loop *loop, struct http_client *http,
         (struct s3_counters){.requests = &ss->base.requests,
                              .lists = &ss->base.list_requests,
                              .strays = &ss->base.strays,
+                             .down_since_ms = &ss->base.down_since_ms,
                              .sent = &ss->base.sent_bytes,
                              .received = &ss->base.received_bytes};
     rc = s3_client_new(loop, http, &client, &ss->client, err);

@@ -12,6 +12,18 @@ struct probe {
     void *ctx;
 };
 
+const char *store_s3_lock_word(enum store_lock lock)
+{
+    switch (lock) {
+    case STORE_LOCK_GOVERNANCE:
+        return "GOVERNANCE";
+    case STORE_LOCK_COMPLIANCE:
+        return "COMPLIANCE";
+    default:
+        return NULL;
+    }
+}
+
 static void on_probed(void *ctx, const struct err *err,
                       const struct s3_probe_found *f)
 {

@@ -143,6 +143,7 @@ static void advance(struct session *s)
     session_chunks_go(s);
     session_place_go(s);
     session_pack_go(s);
+    session_spill_go(s);
     session_send_go(s);
     session_commit_go(s);
     session_feed_go(s);
@@ -224,6 +225,7 @@ static void session_delete(struct session *s)
         session_pack_free(s->packs);
         s->packs = next;
     }
+    session_spill_end(s);
     session_feed_free(s);
     for (unsigned i = 0; i < s->disk_count; i++) {
         buf_fini(&s->disks[i]->map);
@@ -358,6 +360,7 @@ enum err_code session_start(const struct session_opts *opts,
         memcpy(s->recovery, opts->recovery,
                opts->recovery_count * sizeof(*s->recovery));
     divide_memory(s);
+    session_spill_begin(s);
     err_clear(err);
     if (!allocate(s) || session_parent_new(s, err) != ERR_OK ||
         session_commit_new(s, err) != ERR_OK ||

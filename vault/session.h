@@ -13,6 +13,12 @@
  * leaves room for the floor of one more session.
  * With the floor alone it works stop and wait.
  *
+ * With a spill, and while the store answers nothing (store.h, down_since_ms),
+ * parts of uploads that are sealed and whole wait in its file as soon as their
+ * memory is wanted; when the store answers they are read back, checked against
+ * their SHA-256, and sent. Without room in the file, or after a write to it has
+ * failed, they stay in memory and pieces are refused, as without a spill.
+ *
  * Back-pressure: session_write(), _zero() and _unchanged() take all they are
  * given or nothing. After one of them said false, drained() comes once when a
  * whole MiB can be taken, from the loop, never from inside a call; until then
@@ -32,6 +38,7 @@
 #include "base/clock.h"
 #include "loop/budget.h"
 #include "loop/slab.h"
+#include "loop/spill.h"
 #include "store/store.h"
 #include "vault/index.h"
 #include "vault/point.h"
@@ -51,6 +58,12 @@
 #define SESSION_WRITE_MAX ((size_t)256 << 10)
 
 #define SESSION_RECOVERY_MAX 8u
+
+/* Packs whose parts lie in a spill keep tables in memory, beside the budget:
+ * who makes a spill sets so many bytes aside for each of its slots. That is
+ * room for so many chunks; who has more of them spills less. */
+#define SESSION_SPILL_TABLES ((uint64_t)128 << 10)
+#define SESSION_SPILL_CHUNKS 1024u
 
 struct session;
 
@@ -79,6 +92,10 @@ struct session_figures {
     uint64_t index_runs, points; /* objects put, unfinished points too */
     uint64_t meta_bytes;         /* of index runs and points put */
     uint64_t slab_peak;          /* bytes of slabs held at most */
+    uint64_t spilled_now;        /* bytes of parts in the spill's file */
+    uint64_t spilled;            /* ... that were written to it in all */
+    uint64_t down_since_ms;      /* wall clock: the store answers nothing, and
+                                    parts are spilled; 0: it answers */
 };
 
 struct session_result {
@@ -134,6 +151,12 @@ struct session_opts {
     struct budget *budget;
     uint64_t tenant; /* whose the floor is, and what is taken beyond it */
     uint64_t ceiling_bytes; /* SESSION_FLOOR_BYTES to SESSION_CEILING_BYTES */
+    struct spill *spill;    /* outlives the session; NULL: none */
+    uint64_t spill_after_ms; /* a store that answers nothing for so long is
+                                down */
+    uint64_t spill_until_ms; /* a store to which no part could be sent for so
+                                long gets no more of them spilled, so that its
+                                own retries come to their end */
     const struct clock *clock;
     struct session_events events; /* done must be set */
     void *ctx;

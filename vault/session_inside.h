@@ -8,6 +8,7 @@
  *   chunks  ids -> parent? known? -> compress        session_chunks.c,
  * _parent.c place   in order: slot, map, seal                session_place.c
  *   pack    parts, hashes, toc and tail              session_pack.c
+ *   spill   parts wait in a file, store down         session_spill.c
  *   send    uploads, locks, index                    session_send.c
  *   commit  steps 4 to 7                             session_commit.c, ...
  *
@@ -43,6 +44,7 @@
 #define SESSION_RAW_MAX 8u       /* batches raw at a time */
 #define SESSION_PARTS_IN_FLIGHT 2u
 #define SESSION_PIECE ((size_t)1 << 20) /* hashed by one worker item */
+#define SESSION_SPILL_TURNS 4u /* parts of a usual pack */
 #define SESSION_CLOCK_SLACK_MS ((uint64_t)5 * 60 * 1000)
 #define SESSION_LOCK_EXTRA_MS ((uint64_t)30 * 24 * 3600 * 1000)
 
@@ -182,6 +184,22 @@ struct session_note {
 
 /* --- packs ----------------------------------------------------------- */
 
+/* Where the bytes of a part are, as long as it is not sent:
+ *
+ *   MEMORY --> RECALLED --its PUT came back--> WRITING --> FILED <--> READING
+ *     ^  \_______________ no PUT ______________^  |                      |
+ *     +------------ the file did not take it -----+        CHECKING <----+
+ *                                                   FILED <--+
+ * FILED with a slab is in memory as well. */
+enum session_part_place {
+    PART_MEMORY,
+    PART_RECALLED,
+    PART_WRITING,
+    PART_FILED,
+    PART_READING,
+    PART_CHECKING,
+};
+
 struct session_part {
     struct session_pack *pack;
     struct session_part *next; /* of the pack, in order */
@@ -201,6 +219,10 @@ struct session_part {
     uint8_t sha256[32];
     bool sending, sent;
     struct store_op *op;
+    enum session_part_place place;
+    bool recalled; /* its PUT was cancelled for that */
+    unsigned slot; /* of the spill; from PART_RECALLED on */
+    struct spill_op spill;
 };
 
 enum session_pack_state {
@@ -243,6 +265,21 @@ struct session_pack {
     struct index_entry index_entry;
     uint64_t safe_seq; /* batches before it may have asked the index too early
                           to find this pack */
+};
+
+/* --- parts that wait in a file --------------------------------------- */
+
+struct session_spill {
+    struct spill_share share;
+    bool wanted; /* data waits for a part's memory */
+    bool down;   /* the store answers nothing */
+    bool failed; /* the file took nothing: not again before the store answers */
+    uint64_t vain_since_ms; /* monotonic: down, and no part was sent since */
+    unsigned writing, reading;
+    unsigned turns; /* parts to be read back before another pack begins */
+    bool probing;
+    struct store_op *probe;
+    struct timer tick;
 };
 
 /* --- the parent's places and ids ------------------------------------- */
@@ -327,6 +364,7 @@ struct session {
     struct slab *idle_part;     /* of the floor, free */
     bool floor_part_out;
     unsigned parts_held, parts_in_flight;
+    struct session_spill spill;
     bool lock_seen;             /* the first pack's retention was looked at */
     struct seal_digest *digest; /* SHA-256, for use on the loop */
 
@@ -454,12 +492,37 @@ session_pack_for(struct session *s, enum seal_slot_kind kind, uint32_t stored);
 void session_pack_place(struct session_pack *p, struct session_entry *e);
 void session_pack_close(struct session *s); /* the open one, if any */
 void session_pack_go(struct session *s);
-/* A part was sent, or the session gives up: its memory. */
+/* A part was sent: its memory. */
 void session_pack_part_sent(struct session_part *part);
+/* Its bytes lie elsewhere: its memory, unless what runs over is still needed. */
+void session_pack_part_away(struct session_part *part);
+/* Memory for a part, the reserved one or a further one; NULL: not now. */
+struct slab *session_pack_slab(struct session *s, bool *extra);
 void session_pack_free(struct session_pack *p);
 static inline bool session_part_full(const struct session_part *part)
 {
     return part->len >= STORE_PART_BYTES;
+}
+
+/* --- session_spill.c ------------------------------------------------- */
+void session_spill_begin(struct session *s);
+void session_spill_end(struct session *s); /* all packs are freed */
+void session_spill_go(struct session *s);
+void session_spill_cancel(struct session *s);
+/* Data waits for the memory of a part, or has got it. */
+void session_spill_want(struct session *s, bool wanted);
+/* Parts come back before a new pack begins. */
+bool session_spill_first(struct session *s);
+/* The PUT of a part ended. True: it was called back, and that was all. */
+bool session_spill_came_back(struct session_part *part, const struct err *err);
+/* The part is sent, or given up: its room in the file. */
+void session_spill_drop(struct session_part *part);
+/* Whether a part's bytes may be sent now. */
+bool session_spill_may_send(const struct session_part *part);
+/* Its slab may go, as far as the part itself is concerned. */
+static inline bool session_part_is_away(const struct session_part *part)
+{
+    return (part->sent || part->place == PART_FILED) && !part->sending;
 }
 
 /* --- session_send.c -------------------------------------------------- */

@@ -9,7 +9,7 @@
  * A slot may run over the end of its part: parts are sent whole, so what runs
  * over lies behind the part in the same slab and is copied to the next part
  * when it is sealed. With the memory of one part alone the next part takes over
- * the slab of the one that was sent.
+ * the slab of the one that was sent, or filed.
  */
 #include "vault/session_inside.h"
 
@@ -23,7 +23,7 @@
 /* --- memory of parts ------------------------------------------------- */
 
 /* The reserved part, or a further one that is reserved whole. */
-static struct slab *take_slab(struct session *s, bool *extra)
+struct slab *session_pack_slab(struct session *s, bool *extra)
 {
     struct slab *slab;
 
@@ -65,13 +65,19 @@ static uint64_t overflow(const struct session_part *part)
     return part->len > STORE_PART_BYTES ? part->len - STORE_PART_BYTES : 0;
 }
 
-/* The slab of a part that was sent is kept while what runs over it has not
+/* The slab of a part that is away is kept while what runs over it has not
  * been copied. */
+void session_pack_part_away(struct session_part *part)
+{
+    if (!overflow(part) || (part->next && part->next->carried))
+        give_slab(part);
+}
+
 void session_pack_part_sent(struct session_part *part)
 {
     part->sent = true;
-    if (!overflow(part) || (part->next && part->next->carried))
-        give_slab(part);
+    session_pack_part_away(part);
+    session_spill_drop(part);
     seal_digest_free(part->sha);
     part->sha = NULL;
 }
@@ -87,7 +93,7 @@ static void carry(struct session *s, struct session_part *before)
     memcpy(part->slab->data, before->slab->data + STORE_PART_BYTES,
            overflow(before));
     part->carried = true;
-    if (before->sent)
+    if (session_part_is_away(before))
         give_slab(before);
 }
 
@@ -110,8 +116,8 @@ static struct session_part *add_part(struct session_pack *p)
         part->begin = before->begin + STORE_PART_BYTES;
         part->len = overflow(before);
     }
-    if (before && before->sent && before->slab) {
-        /* What was sent was sealed: the end of it too. */
+    if (before && before->slab && session_part_is_away(before)) {
+        /* What is away was sealed: the end of it too. */
         part->slab = before->slab;
         part->extra = before->extra;
         before->slab = NULL;
@@ -119,9 +125,10 @@ static struct session_part *add_part(struct session_pack *p)
                 part->len);
         part->carried = true;
     } else {
-        part->slab = take_slab(s, &part->extra);
+        part->slab = session_pack_slab(s, &part->extra);
         part->carried = !part->len;
     }
+    session_spill_want(s, !part->slab);
     if (!part->slab)
         goto none;
     if (before)
@@ -153,6 +160,7 @@ void session_pack_free(struct session_pack *p)
     while (p->parts) {
         struct session_part *next = p->parts->next;
 
+        session_spill_drop(p->parts);
         give_slab(p->parts);
         seal_digest_free(p->parts->sha);
         free(p->parts);
@@ -214,6 +222,7 @@ static struct session_pack *begin_pack(struct session *s,
                 at = &(*at)->next;
             *at = p;
             s->open = p;
+            s->spill.turns = SESSION_SPILL_TURNS;
             return p;
         }
         session_fail(s, &err);
@@ -255,7 +264,7 @@ struct session_pack *session_pack_for(struct session *s,
      * memory there is. */
     if (s->open && (s->open->kind != kind || !fits(s->open, stored)))
         session_pack_close(s);
-    if (!s->open && !begin_pack(s, kind))
+    if (!s->open && (session_spill_first(s) || !begin_pack(s, kind)))
         return NULL;
     if (!room_for_entry(s->open) || !current_part(s->open))
         return NULL;
@@ -373,12 +382,13 @@ static void close_more(struct session_pack *p)
 
 static void end_more(struct session_pack *p)
 {
-    if (p->tail_at == p->tail.len)
+    if (p->last_part->last)
         return;
     p->tail_at +=
         append(p, p->tail.data + p->tail_at, p->tail.len - p->tail_at);
     if (p->tail_at == p->tail.len) {
         p->last_part->last = true;
+        buf_fini(&p->tail); /* the pack may stay for long */
         p->session->pump_again = true;
     }
 }

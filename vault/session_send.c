@@ -348,7 +348,9 @@ static void on_part(void *ctx, const struct err *err,
     part->op = NULL;
     part->sending = false;
     s->parts_in_flight--;
-    if (err->code != ERR_OK) {
+    if (session_spill_came_back(part, err)) {
+        /* it is to wait in the file */
+    } else if (err->code != ERR_OK) {
         session_fail(s, err);
     } else if (session_alive(s)) {
         session_pack_part_sent(part);
@@ -519,12 +521,12 @@ static void send_pack(struct session_pack *p)
         session_note_stands(s, &p->note, "upload", p->name))
         create_upload(p);
     for (struct session_part *part = p->parts; part; part = part->next) {
-        if (!part->complete || part->sending || part->sent ||
+        if (!part->complete || part->sending || part->sent || !part->slab ||
             s->parts_in_flight >= SESSION_PARTS_IN_FLIGHT || !session_alive(s))
             continue;
         if (single && session_note_stands(s, &p->note, "put", p->name))
             put_pack(part);
-        else if (p->upload)
+        else if (p->upload && session_spill_may_send(part))
             send_part(part);
     }
     if (!single && all_appended(p) && p->parts_sent == p->part_count &&
@@ -561,6 +563,7 @@ void session_send_cancel(struct session *s)
     }
     if (s->run_op)
         store_op_cancel(s->run_op);
+    session_spill_cancel(s);
 }
 
 static void on_aborted(void *ctx, const struct err *err,

@@ -362,7 +362,7 @@ static void on_done(void *ctx, const struct err *err,
     b->result = *result;
     b->session = NULL;
     b->rig->running--;
-    budget_give(b->rig->budget, 0, SESSION_FLOOR_BYTES);
+    budget_give(b->rig->budget, b->tenant, SESSION_FLOOR_BYTES);
 }
 
 void rig_start(struct rig *r, struct rig_backup *b)
@@ -376,6 +376,9 @@ void rig_start(struct rig *r, struct rig_backup *b)
         .chunk_room = r->chunks,
         .part_room = r->parts,
         .budget = r->budget,
+        .tenant = b->tenant,
+        .spill = r->spill,
+        .spill_until_ms = r->spill_until_ms,
         .ceiling_bytes = b->ceiling ? b->ceiling : SESSION_CEILING_BYTES,
         .clock = &r->clock,
         .events = {on_ready, on_drained, on_opening, on_upload_opened,
@@ -398,7 +401,7 @@ void rig_start(struct rig *r, struct rig_backup *b)
     struct err err = {0};
 
     b->rig = r;
-    if (!budget_try(r->budget, 0, SESSION_FLOOR_BYTES, 0)) {
+    if (!budget_try(r->budget, b->tenant, SESSION_FLOOR_BYTES, 0)) {
         assert_true(b->may_lack_memory);
         b->done++;
         err_set(&b->err, ERR_NOMEM, 0, "budget");

@@ -32,6 +32,8 @@ struct rig {
     struct session_tools *tools;
     struct slab_room *chunks, *parts;
     struct budget *budget;
+    struct spill *spill; /* NULL: none; the caller's */
+    uint64_t spill_until_ms;
     struct clock clock;
     uint64_t wall_ms, mono_ms;
     char folder[64], index_path[100];
@@ -48,6 +50,7 @@ struct rig_backup {
     struct rig_disk disk[4];
     unsigned disks;
     uint64_t ceiling; /* 0: the most */
+    uint64_t tenant;
     size_t piece;     /* bytes of a write; 0: 64 KiB */
     bool tell_zeros;  /* whole MiBs of zeros by session_zero() */
     struct point_ref witness;

@@ -81,6 +81,8 @@ static void assert_defaults(const struct config *c)
     assert_int_equal(c->job_history_ms, (uint64_t)90 * 24 * 3600 * 1000);
     assert_int_equal(c->compression, 1);
     assert_int_equal(c->chunk_bytes, 128 * KIB);
+    assert_string_equal(c->spill, "");
+    assert_int_equal(config_spill_tables(c), 0);
 }
 
 static void nothing_said_means_the_defaults(void **state)
@@ -135,6 +137,8 @@ static void every_setting_is_taken(void **state)
         "pool_verdict: 3 s\n"
         "job_history: 1 d\n"
         "compression: 19\n"
+        "spill: /var/tmp/cairn\n"
+        "spill_size: 1 GiB\n"
         "chunk: 1 MiB\n";
     struct config *c = NULL;
     struct err err = {0};
@@ -173,6 +177,9 @@ static void every_setting_is_taken(void **state)
     assert_int_equal(c->job_history_ms, 24 * 3600 * 1000);
     assert_int_equal(c->compression, 19);
     assert_int_equal(c->chunk_bytes, MIB);
+    assert_string_equal(c->spill, "/var/tmp/cairn");
+    assert_int_equal(c->spill_bytes, GIB);
+    assert_int_equal(config_spill_tables(c), 8 * MIB);
     config_free(c);
     /* The gateway's key lies with the state unless it is said where. */
     assert_int_equal(load("state: /srv/s\n", &c, &err), ERR_OK);
@@ -233,6 +240,13 @@ static const struct {
     {"a form that is none", "log_form: xml\n", 1, "log_form: wanted"},
     {"a location that is none", "allowed_locations: s3://a /srv\n", 1,
      "allowed_locations: each"},
+    {"a spill that is not from the root", "spill: spill\n", 1,
+     "spill: wanted a path"},
+    {"a spill of less than a part", "spill: /tmp\nspill_size: 15 MiB\n", 2,
+     "spill_size: wanted"},
+    {"a spill whose tables take over a quarter of memory",
+     "memory: 64 MiB\nspill: /tmp\nspill_size: 3 GiB\n", 3,
+     "spill_size: each GiB takes 8 MiB"},
     {"a chunk that is no power of two", "chunk: 96 KiB\n", 1, "chunk: wanted"},
     {"a chunk too large", "chunk: 2 MiB\n", 1, "chunk: wanted"},
 };
@@ -325,7 +339,7 @@ static void example_says_the_defaults(void **state)
         in += len;
     }
     *out = '\0';
-    assert_int_equal(settings, 31);
+    assert_int_equal(settings, 33);
     if (load(text, &c, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_defaults(c);

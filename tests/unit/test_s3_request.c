@@ -183,6 +183,34 @@ static void time_alone_bounds_the_tries(void **state)
     s3_rig_close(&r);
 }
 
+static void a_store_is_down_from_the_first_try_in_vain_to_an_answer(void **state)
+{
+    static const struct s3_rig_answer rows[] = {
+        {.text = ERROR_XML("503", "SlowDown", "")},
+        {.text = ERROR_XML("500", "InternalError", "")},
+        {.text = ERROR_XML("403", "AccessDenied", "")},
+        {.text = OK_EMPTY},
+    };
+    struct s3_client_opts o = s3_rig_opts();
+    uint64_t since = 0;
+    struct s3_rig r;
+
+    o.counters.down_since_ms = &since;
+    o.tries_max = 2;
+    s3_rig_open(&r, &o, rows, 2);
+    assert_int_equal(s3_rig_put(&r, "k", "body", NULL), ERR_REMOTE);
+    assert_true(since > 0);
+    s3_rig_close(&r);
+
+    for (size_t i = 2; i < 4; i++) { /* a refusal is an answer */
+        since = 12345;
+        s3_rig_open(&r, &o, &rows[i], 1);
+        s3_rig_put(&r, "k", "body", NULL);
+        assert_int_equal(since, 0);
+        s3_rig_close(&r);
+    }
+}
+
 /* A wrong address is found out soon; what was there once is waited for. */
 static void who_never_answered_gets_three_tries(void **state)
 {
@@ -642,6 +670,8 @@ int main(void)
         cmocka_unit_test(a_done_may_free_the_client),
         cmocka_unit_test(what_does_not_pass_is_told_at_once),
         cmocka_unit_test(trying_ends_with_its_budget),
+        cmocka_unit_test(
+            a_store_is_down_from_the_first_try_in_vain_to_an_answer),
         cmocka_unit_test(time_alone_bounds_the_tries),
         cmocka_unit_test(who_never_answered_gets_three_tries),
         cmocka_unit_test(the_server_says_how_long_to_wait),
