@@ -15,6 +15,7 @@ struct s3_stray {
     char *key, *keep;
     char *ids[S3_STRAY_MAX];
     size_t count, next;
+    unsigned looks;
     bool full; /* there were more: once more, then */
     struct err err;
 };
@@ -62,6 +63,10 @@ static void abort_next(struct s3_stray *s)
                                   &s->err) == ERR_OK)
             return;
     }
+    if (s->full && s->err.code == ERR_OK && s->looks == S3_STRAY_LOOKS)
+        err_set(&s->err, ERR_AGAIN, 0,
+                "%s: uploads of %s: over %u are listed, %u times aborted",
+                s3_client_name(s->client), s->key, S3_STRAY_MAX, s->looks);
     if (s->full && s->err.code == ERR_OK && look(s, &s->err) == ERR_OK)
         return;
     finish(s);
@@ -109,6 +114,7 @@ static enum err_code look(struct s3_stray *s, struct err *err)
         free(s->ids[i]);
     s->count = s->next = 0;
     s->full = false;
+    s->looks++;
     return s3_list_start(s->client, &o, &list, err);
 }
 

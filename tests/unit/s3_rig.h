@@ -15,7 +15,7 @@
 #include "s3/s3_object.h"
 #include "s3/s3_upload.h"
 
-#define S3_RIG_REQUESTS 32
+#define S3_RIG_REQUESTS 280
 
 /* One answer. text NULL: the connection is reset once the request is read. */
 struct s3_rig_answer {

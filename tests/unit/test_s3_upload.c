@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "s3/s3_parts.h"
+#include "s3/s3_stray.h"
 #include "s3_rig.h"
 
 #define OK "HTTP/1.1 200 OK\r\n"
@@ -341,6 +342,42 @@ static void strays_that_stay_are_no_reason_to_give_up(void **state)
     s3_rig_close(&r);
 }
 
+/* It shows more than are aborted at once, again and again. */
+static void a_listing_that_stays_stale_is_not_asked_for_ever(void **state)
+{
+    static const struct s3_rig_answer lost = LOST, created = CREATED,
+                                      gone = GONE;
+    struct s3_rig_answer answers[2 + S3_STRAY_LOOKS * (1 + S3_STRAY_MAX) + 1];
+    struct s3_rig_answer listing = UPLOADS("");
+    struct s3_client_opts o = s3_rig_opts();
+    const size_t count = BYTES_COUNT(answers);
+    uint64_t strays = 0;
+    struct s3_rig r;
+    struct buf body;
+
+    buf_init(&body, 64 * KIB);
+    buf_add_text(&body, "<ListMultipartUploadsResult>"
+                        "<IsTruncated>false</IsTruncated>");
+    for (unsigned i = 0; i <= S3_STRAY_MAX; i++)
+        buf_addf(&body, UPLOAD("k", "u%03u"), i);
+    buf_add(&body, "</ListMultipartUploadsResult>", 30); /* with its NUL */
+    assert_false(buf_failed(&body));
+    listing.body = (const char *)body.data;
+    answers[0] = lost;
+    answers[1] = created;
+    for (size_t i = 2; i < count; i++)
+        answers[i] = (i - 2) % (1 + S3_STRAY_MAX) ? gone : listing;
+    answers[count - 1] = gone; /* of the abort */
+    o.counters.strays = &strays;
+    s3_rig_open(&r, &o, answers, (unsigned)count);
+    assert_int_equal(s3_rig_create(&r, "k"), ERR_OK);
+    assert_string_equal(s3_upload_id(r.upload), "u/1=");
+    assert_int_equal(strays, 1); /* so the journal keeps its row */
+    assert_int_equal(s3_rig_abort(&r), ERR_OK);
+    s3_rig_close(&r);
+    buf_fini(&body);
+}
+
 static void a_create_that_is_cancelled_leaves_no_upload(void **state)
 {
     static const struct s3_rig_answer answers[] = {
@@ -465,6 +502,7 @@ int main(void)
         cmocka_unit_test(checksums_of_parts_come_back_with_complete),
         cmocka_unit_test(a_lost_create_leaves_no_upload),
         cmocka_unit_test(strays_that_stay_are_no_reason_to_give_up),
+        cmocka_unit_test(a_listing_that_stays_stale_is_not_asked_for_ever),
         cmocka_unit_test(a_create_that_is_cancelled_leaves_no_upload),
         cmocka_unit_test(all_uploads_of_a_key_can_be_aborted),
         cmocka_unit_test(a_failed_create_makes_no_upload),
