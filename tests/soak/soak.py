@@ -136,6 +136,7 @@ class Soak:
             rows.append(self.world.sample()[1:])
             time.sleep(0.3)
         self.figures[name] = tuple(min(column) for column in zip(*rows))
+        self.say("descriptors: " + self.world.descriptors())
 
     def soak(self):
         seconds = self.plan.seconds
@@ -159,10 +160,11 @@ class Soak:
         self.quiet("at the end")
 
     def judge(self):
-        self.checks.run("the checker", self.checker.run)
+        self.checks.run("checker", self.checker.run)
         self.jobs.stop()
         self.checks.same("nothing happened that must not happen",
                          self.world.problems, [])
+        self.checks.check("there are points", self.checker.figures["points"])
         self.checks.check("each kind of job was run and has succeeded", all(
             self.jobs.outcomes[k, "succeeded"] for k in (
                 "backup", "restore", "verify")), self.jobs.outcomes)

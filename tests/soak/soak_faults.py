@@ -137,6 +137,9 @@ class Faults:
         for p in self.world.proxies:
             p.clear()
         self.quiet.wait(60)
+        # Tasks that are stuck are so for 24 hours.
+        for pool in self.world.pool_names:
+            self.world.sim.do("tasks/expire", pool=pool)
 
     def stop(self):
         self.killing.clear()

@@ -21,7 +21,6 @@ class Job:
         self.final = threading.Event()
         self.doc = None
         self.cancelled = None  # when we asked for it
-        self.stream = False    # its client may go away
 
 
 class Jobs:
@@ -112,14 +111,17 @@ class Jobs:
                 self.world.problem("job %s failed and does not say why: %r %r"
                                    % (job.id, doc["code"], text))
         if doc["state"] == "cancelled" and job.cancelled is None and \
-                not job.stream and not doc["cancel_asked"]:
+                not doc["cancel_asked"] and "client" not in text:
             self.world.problem("job %s was cancelled by nobody: %s" % (
                 job.id, text))
 
     def wait(self, job, seconds):
-        """Whether it ended in time; one that did not is a problem."""
-        if job.final.wait(seconds):
-            return True
+        """Whether it ended in time, which begins anew when cairnd does; one
+        that did not is a problem."""
+        begun = time.monotonic()
+        while time.monotonic() < max(begun, self.world.began) + seconds:
+            if job.final.wait(1):
+                return True
         try:
             doc = self.world.api("GET", "/jobs/" + job.id)
         except (Down, Refused):

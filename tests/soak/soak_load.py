@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import tarfile
 import threading
@@ -129,7 +130,8 @@ class Load:
 
     def do_retry(self, rng):
         failed = [j for j in self.jobs.of("failed") +
-                  self.jobs.of("cancelled") if not j.stream][-40:]
+                  self.jobs.of("cancelled")
+                  if j.doc["kind"] != "restore" or j.doc["pool"]][-40:]
         if not failed:
             return
         told = self.world.api("POST", "/jobs/%s/retry" %
@@ -281,7 +283,7 @@ class Load:
                 try:
                     process.wait(kill_after)
                 except subprocess.TimeoutExpired:
-                    process.send_signal(2)
+                    process.send_signal(signal.SIGINT)
                     self.count("client went away")
             _, err = process.communicate(timeout=self.plan.hang)
         except subprocess.TimeoutExpired:
@@ -294,6 +296,8 @@ class Load:
     def judge_tool(self, what, status, err, life, begun):
         last = err.splitlines()[-1] if err else ""
         self.world.say("%s: exit %d: %s" % (what, status, last))
+        if status == -signal.SIGINT:
+            return  # before it could say so
         if status < 0 or (status != 130 and len(last.split()) < 4):
             self.world.problem("%s ended with %d after %d s: %s" % (
                 what, status, time.monotonic() - begun, err[-600:]))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What soaks: pools full of VMs, tenants, vaults in folders and behind proxies
 before Ceph, one gateway; and what each VM's disks were at each time."""
+import collections
 import contextlib
 import http.client
 import json
@@ -130,6 +131,7 @@ class World:
         self.ceph = None
         self.turn = threading.RLock()  # who starts and ends cairnd
         self.lives = 0
+        self.began = 0                 # the present one
         self.problems = []
         self.samples = []
 
@@ -252,6 +254,7 @@ class World:
         with self.turn:
             self.gw.start(seconds=120)
             self.lives += 1
+            self.began = time.monotonic()
 
     def kill(self):
         with self.turn:
@@ -327,3 +330,21 @@ class World:
             return None
         self.samples.append(row)
         return row
+
+    def descriptors(self):
+        """What cairnd has open, by kind; TCP by the port at the other end."""
+        folder = "/proc/%d/fd" % self.gw.process.pid
+        ports, kinds = {}, collections.Counter()
+        with open("/proc/net/tcp", encoding="ascii") as f:
+            for row in list(f)[1:]:
+                fields = row.split()
+                ports[fields[9]] = int(fields[2].rsplit(":", 1)[1], 16)
+        for fd in os.listdir(folder):
+            try:
+                what = os.readlink(os.path.join(folder, fd))
+            except OSError:
+                continue
+            inode = what[8:-1] if what.startswith("socket:[") else None
+            kinds["tcp %s" % ports[inode] if inode in ports else
+                  "socket" if inode else os.path.basename(what)] += 1
+        return ", ".join("%s: %d" % row for row in sorted(kinds.items()))
