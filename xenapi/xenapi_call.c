@@ -23,7 +23,8 @@
 #define REQUEST_MAX ((size_t)300 << 10) /* what XAPI accepts */
 #define PENDING_TRIES 10
 #define BROKEN_TRIES 3
-#define LOGIN_TRIES 2
+/* The session is shared: what costs it may be another's call, again and again. */
+#define LOGIN_TRIES 5
 #define HOUR_MS ((uint64_t)60 * 60 * 1000)
 
 enum call_state { QUEUED, WANTS_LOGIN, POSTED, PAUSED, IN_TASK, ENDED };
@@ -321,11 +322,19 @@ static void on_refused(struct xenapi_call *c)
     end(c);
 }
 
+/* A page that something before XAPI made, or an answer cut short. */
+static bool is_no_answer(const struct err *err)
+{
+    return err->code == ERR_PROTOCOL ||
+           (err->code == ERR_REMOTE && err->detail >= 500);
+}
+
 /* No answer. What may be done twice, or never got there, is said again. */
 static void on_broken(struct xenapi_call *c, const struct err *err, bool unsent)
 {
     bool passing = err->code == ERR_UNREACHABLE || err->code == ERR_IO ||
-                   (err->code == ERR_TIMEOUT && unsent);
+                   (err->code == ERR_TIMEOUT && unsent) ||
+                   (!unsent && is_no_answer(err));
     struct err why = *err;
 
     if (err->code == ERR_UNREACHABLE)

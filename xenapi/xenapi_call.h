@@ -3,11 +3,11 @@
  * xenapi/xenapi_call.h - one XAPI call, plain or through a task.
  *
  * At most 20 calls of a session are on their way at once; more wait in order.
- * SESSION_INVALID logs in anew and repeats once; TOO_MANY_PENDING_TASKS waits
- * and repeats ten times; a broken connection repeats what only reads or may be
- * done twice (X.get_*, X.set_*, X.add_to_*, X.remove_from_*: a key that is there
- * already may be our own) three times, and else only what was never sent. The
- * session's thread.
+ * SESSION_INVALID logs in anew and repeats four times; TOO_MANY_PENDING_TASKS
+ * waits and repeats ten times; a broken connection, or an answer that is none
+ * (500, or cut short), repeats what only reads or may be done twice (X.get_*,
+ * X.set_*, X.add_to_*, X.remove_from_*: a key that is there already may be our
+ * own) twice, and else only what was never sent. The session's thread.
  *
  * A call that writes and goes over a kept connection may meet a pool that has
  * just closed it: then nobody knows whether it was done. A connection that has
