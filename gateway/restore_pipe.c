@@ -41,6 +41,7 @@ struct restore_pipe {
 
     /* The control loop's. */
     bool cancelled, over, ended; /* over: on_done came */
+    bool client_gone;            /* set before to_cancel is sent */
     unsigned lent; /* blocks, to the client's answer */
 
     /* The data loop's. */
@@ -288,7 +289,11 @@ static void deliver_block(struct mail *mail)
 
 static void on_client_gone(void *ctx)
 {
-    restore_pipe_cancel(ctx);
+    struct restore_pipe *p = ctx;
+
+    if (!p->cancelled && !p->over)
+        p->client_gone = true;
+    restore_pipe_cancel(p);
 }
 
 static void deliver_opened(struct mail *mail)
@@ -394,8 +399,10 @@ static void deliver_start(struct mail *mail)
 static void deliver_cancel(struct mail *mail)
 {
     struct restore_pipe *p = OWNER(mail, to_cancel);
-    const struct err err = {.code = ERR_CANCELLED, .text = "cancelled"};
+    struct err err;
 
+    err_set(&err, ERR_CANCELLED, 0, "%s",
+            p->client_gone ? "the client went away" : "cancelled");
     pipe_end(p, &err);
 }
 

@@ -5,6 +5,7 @@ be out of reach when it starts: it says so in one sentence, or builds anew what
 it needs; and a job that is cancelled ends soon, whatever it waits for."""
 import glob
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -372,6 +373,7 @@ def cancelled():
         cancel_when("behind the commit", gw, sim, backup,
                     at("remove snapshot"), ("cancelled", "warned",
                                             "succeeded"))
+        client_gone(gw)
         restore = ["restore", "web@latest", "--pool", "rome", "--sr", SR,
                    "--network", "0=lan", "--name", "copy"]
         sim.fault("rpc_delay", pool="rome", method="VIF.create", ms=20000)
@@ -383,6 +385,22 @@ def cancelled():
         checks.check("and nothing is open after all that", until(
             lambda: clean(gw) and not gwcase.left_behind(gw, sim), 60),
             gwcase.left_behind(gw, sim))
+
+
+def client_gone(gw):
+    """A stream ends with its client, and its job says so."""
+    body = b'{"point": "web@latest", "output": "raw", "disk": 0}'
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(gw.socket)
+        client.sendall(b"POST /api/v1/restores HTTP/1.1\r\nHost: cairn\r\n"
+                       b"Content-Type: application/json\r\n"
+                       b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        client.recv(1000)
+    until(lambda: gw.json("job", "list")[0]["final"], 30)
+    job = gw.json("job", "list")[0]
+    checks.check("a client that goes away is the cause that its job names",
+                 job["state"] == "cancelled" and
+                 job["error"].endswith(": the client went away"), job)
 
 
 def waiting_one(gw, sim, backup):
