@@ -27,7 +27,8 @@ import soak_load  # noqa: E402
 import simlib  # noqa: E402
 
 # What may have grown from the end of the warm-up to the end.
-RSS_KIB, DESCRIPTORS, THREADS = 24 << 10, 24, 2
+# (A vault's index, disk threads and idle connections come with its first job.)
+RSS_KIB, DESCRIPTORS, CONNECTIONS, THREADS = 24 << 10, 24, 128, 4
 
 
 class Checks(simlib.Checks):
@@ -136,7 +137,8 @@ class Soak:
             rows.append(self.world.sample()[1:])
             time.sleep(0.3)
         self.figures[name] = tuple(min(column) for column in zip(*rows))
-        self.say("descriptors: " + self.world.descriptors())
+        self.say("descriptors: %s" % dict(self.world.descriptors(
+            self.world.gw.process.pid)))
 
     def soak(self):
         seconds = self.plan.seconds
@@ -176,7 +178,8 @@ class Soak:
         sanitized = is_sanitized()
         for name, i, more in (("memory", 0, RSS_KIB),
                               ("descriptors", 1, DESCRIPTORS),
-                              ("threads", 2, THREADS)):
+                              ("connections", 2, CONNECTIONS),
+                              ("threads", 3, THREADS)):
             if name == "memory" and sanitized:
                 continue  # a sanitizer keeps what is freed
             self.checks.check("%s of cairnd: as after the warm-up (%d; %d; at "
@@ -209,10 +212,11 @@ class Soak:
                   max(jobs.cancels, default=0), len(jobs.cancels)))
         if self.checker.figures["new starts to tidy"]:
             print("a new start was needed before every place was clean")
-        print("cairnd: %-24s RSS KiB  descriptors  threads" % "")
+        print("cairnd: %-24s RSS KiB  descriptors  connections  "
+              "threads" % "")
         for name, row in self.figures.items():
-            print("  %-29s %8d %12d %8d" % ((name,) + row))
-        print("  %-29s %8d %12d %8d" % (("most, under load",) + tuple(
+            print("  %-29s %8d %12d %12d %8d" % ((name,) + row))
+        print("  %-29s %8d %12d %12d %8d" % (("most, under load",) + tuple(
             max(column) for column in zip(*self.world.samples))[1:]))
 
 

@@ -9,8 +9,8 @@ import subprocess
 import time
 
 import cairn_read
-import gwcase
 import gwlib
+import soak_sum
 from soak_load import seconds_of, tool
 
 CACHE_BYTES = 256 << 20
@@ -54,19 +54,15 @@ def read_vault(folder, key_file):
     for point in sorted(vault.points(), key=lambda p: p.series):
         disks = found[point.name] = {}
         for disk in point.disks:
-            h, at = gwcase.hashlib.sha256(), [0]
+            one = soak_sum.Sum()
 
-            def put(offset, raw):
-                while at[0] < offset:
-                    n = min(1 << 20, offset - at[0])
-                    h.update(bytes(n))
-                    at[0] += n
-                h.update(raw)
-                at[0] += len(raw)
+            def put(offset, raw, one=one):
+                one.zeros_to(offset)
+                one.update(raw)
             try:
                 vault.read_disk(point, disk, put)
-                put(disk.size, b"")
-                disks[str(disk.position)] = h.hexdigest()
+                one.zeros_to(disk.size)
+                disks[str(disk.position)] = one.hexdigest()
             except cairn_read.Refused as e:
                 wrong.append("%s disk %d: %s" % (point.name, disk.position, e))
     return found, wrong + vault.complaints

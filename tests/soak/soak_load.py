@@ -4,7 +4,6 @@ cairn-restore, verifications, retries, cancels. What comes back is compared at
 once with what the VM's disks were when the point was made."""
 import collections
 import datetime
-import hashlib
 import json
 import os
 import random
@@ -16,8 +15,8 @@ import time
 import uuid
 import xmlrpc.client
 
-import gwcase
 import gwlib
+import soak_sum
 from soak_world import MIB, RELEASE, Down, Refused
 
 ACTS = (("backup", 46), ("restore", 14), ("stream", 14), ("tool", 6),
@@ -214,7 +213,7 @@ class Load:
                 job.id, new, pool))
             return
         self.compare("restore " + job.id, point, {
-            d["userdevice"]: gwcase.digest(
+            d["userdevice"]: soak_sum.of_file(
                 d["file"], self.size_of(point, d["userdevice"]))
             for d in made["disks"]})
         self.count("VM as it was")
@@ -244,7 +243,7 @@ class Load:
                                rng.random() < 0.06 and rng.uniform(0, 1))
         if status == 0:
             self.compare("a stream", point, xva_disks(path) if whole else
-                         {device: gwcase.digest(path)})
+                         {device: soak_sum.of_file(path)})
             self.count("stream as it was")
             os.unlink(path)
             return
@@ -265,7 +264,7 @@ class Load:
             "disk", point["id"], device, "-o", path], None)
         if status == 0:
             self.compare("cairn-restore", point,
-                         {device: gwcase.digest(path)})
+                         {device: soak_sum.of_file(path)})
             self.count("cairn-restore as it was")
             os.unlink(path)
             return
@@ -316,22 +315,20 @@ def xva_disks(path):
         ova = xmlrpc.client.loads(
             b"<params><param>" + tar.extractfile(first).read() +
             b"</param></params>")[0][0]
-        left, hashes, at = {}, {}, {}
+        sizes, sums = {}, {}
         for o in ova["objects"]:
             if o["class"] == "VDI":
-                left[o["id"]] = int(o["snapshot"]["virtual_size"])
-                hashes[o["id"]], at[o["id"]] = hashlib.sha256(), 0
+                sizes[o["id"]] = int(o["snapshot"]["virtual_size"])
+                sums[o["id"]] = soak_sum.Sum()
         while entry := tar.next():
             disk, number = entry.name.split("/")
             if not number.isdigit():
                 continue  # a checksum
-            gap = int(number) * MIB - at[disk]
-            hashes[disk].update(bytes(gap))
-            hashes[disk].update(tar.extractfile(entry).read())
-            at[disk] += gap + entry.size
-        for disk, h in hashes.items():
-            h.update(bytes(max(left[disk] - at[disk], 0)))
+            sums[disk].zeros_to(int(number) * MIB)
+            sums[disk].update(tar.extractfile(entry).read())
+        for disk, one in sums.items():
+            one.zeros_to(sizes[disk])
         return {o["snapshot"]["userdevice"]:
-                hashes[o["snapshot"]["VDI"]].hexdigest()
+                sums[o["snapshot"]["VDI"]].hexdigest()
                 for o in ova["objects"] if o["class"] == "VBD" and
-                o["snapshot"]["VDI"] in hashes}
+                o["snapshot"]["VDI"] in sums}

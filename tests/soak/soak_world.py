@@ -21,6 +21,7 @@ import gwcase  # noqa: E402
 import gwlib  # noqa: E402
 import proxylib  # noqa: E402
 import simlib  # noqa: E402
+import soak_sum  # noqa: E402
 
 MIB = 1 << 20
 RELEASE = os.environ.get("CAIRN_RELEASE", gwlib.BUILD)
@@ -70,36 +71,48 @@ class Vm:
         self.uuid = sim.pool(pool)["vms"][name]
         self.lock = threading.Lock()
         self.states = []
-        self.files = {}
+        self.files, self.blocks = {}, {}
 
     def learn(self, state):
         """From a pool's state, before anything is written."""
         mine = next(v for v in state["vms"] if v["uuid"] == self.uuid)
         self.files = {d["userdevice"]: (d["file"], d["size"])
                       for d in mine["disks"]}
-        self.states = [State(0, {d: gwcase.digest(*f)
-                                 for d, f in self.files.items()})]
+        self.blocks = {d: soak_sum.blocks_of(*f)
+                       for d, f in self.files.items()}
+        self.states = [State(0, {d: soak_sum.of_blocks(b)
+                                 for d, b in self.blocks.items()})]
 
     def write(self, rng):
-        """The guest writes: somewhere on one disk, mostly little."""
+        """The guest writes: somewhere on one disk, mostly little. A snapshot
+        may come between the MiBs of a larger write."""
         device = rng.choice(sorted(self.files))
         file, size = self.files[device]
         length = rng.choice((4096, 65536, 200000, 300000, MIB))
-        if size > 32 * MIB and rng.random() < 0.5:
-            length = 17 * MIB  # so that an upload has parts
-        length = min(length, size)
         at = rng.randrange(0, (size - length) // 512 + 1) * 512
         how = {"random": rng.randrange(1, 1 << 31)}
-        if rng.random() < 0.15:
+        if size > 32 * MIB and rng.random() < 0.5:
+            length = 17 * MIB  # so that an upload has parts
+            at = rng.randrange(0, (size - length) // MIB + 1) * MIB
+        elif rng.random() < 0.15:
             how = {"zero": True}
         with self.lock:
             begins = time.time()
             self.sim.write(pool=self.pool, vm=self.uuid, device=device,
                            offset=at, length=length, **how)
+            ends = time.time()
+            first, last = at // MIB, (at + length - 1) // MIB
+            fresh = soak_sum.blocks_of(file, size, first, last)
+            blocks = self.blocks[device]
             before = self.states[-1]
-            before.ends = time.time()
-            self.states.append(State(begins, dict(
-                before.digests, **{device: gwcase.digest(file, size)})))
+            before.ends = ends
+            steps = range(1, len(fresh) + 1) if length > MIB else [len(fresh)]
+            for n in steps:
+                blocks[first:first + n] = fresh[:n]
+                self.states.append(State(begins, dict(
+                    before.digests, **{device: soak_sum.of_blocks(blocks)})))
+                self.states[-1].ends = ends
+            self.states[-1].ends = None
 
     def was(self, digests, begins, ends):
         """Whether these disks are what they were at some moment from begins
@@ -318,33 +331,35 @@ class World:
     # --- figures ---
 
     def sample(self):
-        """(seconds, RSS in KiB, descriptors, threads) of cairnd, kept."""
+        """(seconds, RSS in KiB, descriptors but for TCP, TCP connections,
+        threads) of cairnd, kept."""
         try:
             pid = self.gw.process.pid
             with open("/proc/%d/status" % pid, encoding="ascii") as f:
                 rows = dict(line.split(":", 1) for line in f)
-            row = (time.monotonic(), int(rows["VmRSS"].split()[0]),
-                   len(os.listdir("/proc/%d/fd" % pid)),
-                   int(rows["Threads"]))
+            kinds = self.descriptors(pid)
         except (AttributeError, OSError, KeyError):
             return None
+        tcp = sum(n for kind, n in kinds.items() if kind.startswith("tcp"))
+        row = (time.monotonic(), int(rows["VmRSS"].split()[0]),
+               sum(kinds.values()) - tcp, tcp, int(rows["Threads"]))
         self.samples.append(row)
         return row
 
-    def descriptors(self):
-        """What cairnd has open, by kind; TCP by the port at the other end."""
-        folder = "/proc/%d/fd" % self.gw.process.pid
+    def descriptors(self, pid):
+        """How many of each kind it has open; TCP by the port at the other
+        end."""
         ports, kinds = {}, collections.Counter()
         with open("/proc/net/tcp", encoding="ascii") as f:
             for row in list(f)[1:]:
                 fields = row.split()
                 ports[fields[9]] = int(fields[2].rsplit(":", 1)[1], 16)
-        for fd in os.listdir(folder):
+        for fd in os.listdir("/proc/%d/fd" % pid):
             try:
-                what = os.readlink(os.path.join(folder, fd))
+                what = os.readlink("/proc/%d/fd/%s" % (pid, fd))
             except OSError:
                 continue
             inode = what[8:-1] if what.startswith("socket:[") else None
             kinds["tcp %s" % ports[inode] if inode in ports else
                   "socket" if inode else os.path.basename(what)] += 1
-        return ", ".join("%s: %d" % row for row in sorted(kinds.items()))
+        return kinds
