@@ -71,9 +71,8 @@ def read_vault(folder, key_file):
 class Checker:
     """checks: simlib.Checks; what it looked at is in .figures."""
 
-    def __init__(self, world, jobs, load, checks):
-        self.world, self.jobs, self.load = world, jobs, load
-        self.checks = checks
+    def __init__(self, world, jobs, checks):
+        self.world, self.jobs, self.checks = world, jobs, checks
         self.figures = collections.Counter()
 
     def run(self):
@@ -118,12 +117,14 @@ class Checker:
             time.sleep(0.5)
 
     def pools_now(self):
-        left = []
+        left, theirs = [], set(self.world.vms)
+        for job in self.jobs.of("succeeded") + self.jobs.of("warned"):
+            if job.doc["kind"] == "restore" and job.doc["pool"]:
+                theirs.add(job.doc["result"]["vm"]["new"])
         for state in self.world.sim.get("state")["pools"]:
             pool, mine = state["name"], set()
             for vm in state["vms"]:
-                if vm["uuid"] in self.world.vms or \
-                        vm["uuid"] in self.load.kept:
+                if vm["uuid"] in theirs:
                     mine.update(d["file"] for d in vm["disks"])
                 else:
                     left.append("%s %s in %s" % (

@@ -68,7 +68,8 @@ CALLS = [
     ("rpc_close", {"executed": True, "method": m}) for m in (
         "VM.snapshot", "VM.destroy", "task.create", "VIF.create")]
 # Of snapshots, exports and imports: they are few, so five times as many of them are
-# struck.
+# struck. Not what nobody can tell: a block in the middle that is left out is
+# zero, and a disk that differs from what was imported is the pool's affair.
 TRANSFERS = [
     ("snapshot_error", dict(IO, disk=0)), ("sr_full", {}), ("dom0_vbd", {}),
     ("export_401", {}), ("export_403", {}), ("export_redirect", {}),
@@ -84,9 +85,8 @@ TRANSFERS = [
                                          {"bytes": 65536}),
     ("export_sha1", {}), ("export_all_blocks", {}),
     ("export_bad_checksum", {"block": 1}), ("export_bad_data", {"block": 1}),
-    ("export_no_checksum", {"block": 1}), ("export_drop_block", {"block": 1}),
-    ("export_drop_block", {"block": -1}), ("export_repeat_block",
-                                           {"block": 1}),
+    ("export_no_checksum", {"block": 1}), ("export_drop_block", {"block": -1}),
+    ("export_repeat_block", {"block": 1}),
     ("export_swap_disks", {}), ("export_no_end", {}),
     ("export_tail", {"bytes": 5000}), ("export_bad_header", {"block": 1}),
     ("export_ova", {"text": "<value/>"}), ("export_task_fail", IO),

@@ -40,6 +40,7 @@ class Load:
         self.at_work = threading.Event()
         self.ending = threading.Event()
         self.busy = 0
+        self.large = False  # large VMs first: so that all memory is used
         self.threads = [threading.Thread(target=self.actor, args=(i,),
                                          daemon=True)
                         for i in range(self.plan.actors)]
@@ -112,7 +113,10 @@ class Load:
         return self.jobs.wait(job, self.plan.hang)
 
     def do_backup(self, rng):
-        vm = rng.choice(list(self.world.vms.values()))
+        vms = list(self.world.vms.values())
+        if self.large and rng.random() < 0.5:
+            vms = [v for v in vms if v.is_large()]
+        vm = rng.choice(vms)
         vault = rng.choice([v for v in self.world.vaults
                             if v.tenant == vm.tenant])
         if rng.random() < 0.8:

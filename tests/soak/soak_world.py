@@ -24,6 +24,7 @@ import simlib  # noqa: E402
 import soak_sum  # noqa: E402
 
 MIB = 1 << 20
+LARGE = 32 * MIB
 RELEASE = os.environ.get("CAIRN_RELEASE", gwlib.BUILD)
 TENANTS = ("acme", "bravo", "carol", "dora")
 # A minute of a pool or a store is some seconds here.
@@ -83,6 +84,9 @@ class Vm:
         self.states = [State(0, {d: soak_sum.of_blocks(b)
                                  for d, b in self.blocks.items()})]
 
+    def is_large(self):
+        return any(size > LARGE for _, size in self.files.values())
+
     def write(self, rng):
         """The guest writes: somewhere on one disk, mostly little. A snapshot
         may come between the MiBs of a larger write."""
@@ -91,7 +95,7 @@ class Vm:
         length = rng.choice((4096, 65536, 200000, 300000, MIB))
         at = rng.randrange(0, (size - length) // 512 + 1) * 512
         how = {"random": rng.randrange(1, 1 << 31)}
-        if size > 32 * MIB and rng.random() < 0.5:
+        if size > LARGE and rng.random() < 0.5:
             length = 17 * MIB  # so that an upload has parts
             at = rng.randrange(0, (size - length) // MIB + 1) * MIB
         elif rng.random() < 0.15:
@@ -116,12 +120,13 @@ class Vm:
 
     def was(self, digests, begins, ends):
         """Whether these disks are what they were at some moment from begins
-        to ends."""
+        to ends; each for itself, since the simulator takes a snapshot disk by
+        disk."""
         with self.lock:
-            return any(
-                all(s.digests.get(d) == got for d, got in digests.items())
-                for s in self.states if s.begins <= ends + 1 and
-                (s.ends is None or s.ends >= begins - 1))
+            then = [s.digests for s in self.states if s.begins <= ends + 1 and
+                    (s.ends is None or s.ends >= begins - 1)]
+            return all(any(d.get(device) == got for d in then)
+                       for device, got in digests.items())
 
 
 class Vault:
