@@ -245,7 +245,7 @@ static void answer_test(struct listing *l)
     const struct asking *a = l->count ? &l->asked[0] : NULL;
     const struct xenapi_inventory *inv = a ? a->inventory : NULL;
     char text[200];
-    size_t srs = 0;
+    size_t srs = 0, vms = 0;
     bool ok = false;
 
     if (l->err.code == ERR_OK) {
@@ -258,9 +258,11 @@ static void answer_test(struct listing *l)
         for (size_t i = 0; inv && i < inv->sr_count; i++)
             srs += inv->srs[i].attached &&
                    strcmp(inv->srs[i].content_type, "iso") != 0;
+        for (size_t i = 0; inv && i < inv->vm_count; i++)
+            vms += is_shown(&inv->vms[i]);
         if (inv) {
             snprintf(text, sizeof(text), "%zu hosts, %zu VMs", inv->host_count,
-                     inv->vm_count);
+                     vms);
             add_check(checks, "hosts", inv->host_count > 0, text);
             snprintf(text, sizeof(text), "%zu usable SRs", srs);
             add_check(checks, "storage", srs > 0, text);

@@ -226,7 +226,8 @@ static enum err_code check_mac(const struct restore_plan_opts *o,
     for (size_t i = 0; i < o->target->vm_count; i++) {
         const struct xenapi_vm *vm = &o->target->vms[i];
 
-        for (size_t k = 0; !vm->is_snapshot && k < vm->nic_count; k++)
+        for (size_t k = 0;
+             !vm->is_snapshot && !vm->is_template && k < vm->nic_count; k++)
             if (strcasecmp(vm->nics[k].mac, mac) == 0)
                 return err_set(err, ERR_CONFLICT, 0,
                                "MAC %s is in use by VM '%s' of pool %s: restore "
@@ -267,8 +268,9 @@ static enum err_code check_vm(const struct restore_plan_opts *o,
 
     if (plan->keep_uuid && vm)
         return err_set(err, ERR_CONFLICT, 0,
-                       "VM uuid %s is in use by '%s' of pool %s: restore with "
-                       "--uuid new", vm_uuid, vm->name, o->target->pool_name);
+                       "VM uuid %s is in use by %s'%s' of pool %s: restore with "
+                       "--uuid new", vm_uuid, vm->is_template ? "template " : "",
+                       vm->name, o->target->pool_name);
     for (size_t i = 0; i < o->target->host_count; i++) {
         const struct xenapi_host *h = &o->target->hosts[i];
 

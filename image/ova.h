@@ -105,7 +105,8 @@ struct ova_rewrite_opts {
     bool keep_nics;      /* else VIF and network objects and all references to
                             them are taken out */
     const char *block_start; /* not NULL: blocked_operations refuses start and
-                                start_on with this reason */
+                                start_on with this reason; and the VM's version
+                                is 0, so that it replaces no other */
     const struct ova_pair *other_config; /* of the VM; set or taken away */
     size_t other_config_count;
     /* Fills in random bytes, for the fresh UUIDs that every VM, VBD, VIF and

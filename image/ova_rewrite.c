@@ -144,8 +144,11 @@ static bool rewrite_vm(struct xmlrpc *vm, const struct ova_rewrite_opts *opts)
         return false;
     if (opts->block_start) {
         map = map_of(vm, "blocked_operations");
+        /* An import that keeps the uuid replaces a halted VM or template of
+         * an older version: none is older than this. */
         if (!map || !xmlrpc_set_text(map, "start", opts->block_start) ||
-            !xmlrpc_set_text(map, "start_on", opts->block_start))
+            !xmlrpc_set_text(map, "start_on", opts->block_start) ||
+            !xmlrpc_set_text(vm, "version", "0"))
             return false;
     }
     return xmlrpc_set(vm, "is_a_template", xmlrpc_new_bool(false)) &&

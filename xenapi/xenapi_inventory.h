@@ -98,8 +98,8 @@ struct xenapi_inventory {
     size_t sr_count;
     const struct xenapi_network *networks;
     size_t network_count;
-    const struct xenapi_vm *vms; /* no control domains, no templates unless
-                                    snapshots; by uuid */
+    const struct xenapi_vm *vms; /* also snapshots and templates; no control
+                                    domains, no default templates; by uuid */
     size_t vm_count;
 };
 

@@ -509,7 +509,7 @@ static void add_vms(struct build *b)
 
         if (!b->one &&
             (flag(r, "is_control_domain") ||
-             (flag(r, "is_a_template") && !flag(r, "is_a_snapshot"))))
+             flag(r, "is_default_template")))
             continue;
         make_vm(b, &t->entries[i], &vms[n++]);
     }

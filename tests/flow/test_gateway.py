@@ -106,6 +106,15 @@ def restore(gw, sim, wanted):
                  job["result"]["vm"]["old"], err)
     status, _, err = gw.run(*args, "--uuid", "keep")
     checks.check("and is refused where somebody has (7)", status == 7, err)
+    template = sim.login("paris")
+    ref = template("VM.get_by_uuid", sim.vm("web", "paris")["uuid"])
+    template("VM.set_is_a_template", ref, True)
+    status, _, err = gw.run("restore", "web@latest", "--pool", "paris",
+                            "--uuid", "keep")
+    checks.check("also where it is a template, which stays (7)", status == 7 and
+                 "in use by template 'web'" in err and
+                 template("VM.get_is_a_template", ref), err)
+    template("VM.set_is_a_template", ref, False)
     status, _, err = gw.run("restore", "web@latest", "--pool", "paris",
                             "--mac", "keep")
     checks.check("--mac keep is refused where the MAC is in use (7)",

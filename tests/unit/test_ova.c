@@ -258,6 +258,7 @@ static void a_rewritten_vm_can_join_no_network_by_chance(void **state)
     assert_string_equal(xmlrpc_get_text(vm, "name_label"), "web & twin");
     assert_string_equal(xmlrpc_get_text(vm, "uuid"), RANDOM_UUID);
     assert_false(xmlrpc_bool(xmlrpc_get(vm, "is_a_template"), true));
+    assert_string_equal(xmlrpc_get_text(vm, "version"), "0");
     oc = xmlrpc_get(vm, "other_config");
     assert_null(xmlrpc_get(oc, "mac_seed"));
     assert_null(xmlrpc_get(oc, "cairn:job"));
