@@ -18,7 +18,7 @@ is told, not hidden.
     verify    a point, with all its chunks
     rss       peak memory: one stream at 64 MiB, 32 streams at once and 60
               that queue at 640 MiB, a VM four times as large. Disks have the
-              size told, an eighth of it data; --dense fills them (about 100
+              size told, an eighth of it data; --dense fills them (about 50
               GiB on --dir)
     restart   a gateway that was killed with 1,000 jobs running, each with an
               unfinished upload, until nothing is left behind
