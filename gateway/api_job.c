@@ -4,19 +4,43 @@
 
 #include "base/parse.h"
 #include "gateway/api_handlers.h"
+#include "gateway/api_hide.h"
 #include "gateway/api_start.h"
 #include "gateway/api_wait.h"
 
 struct job_list {
     struct api_call_items items;
     const struct authz_who *who;
+    struct catalog *c;
+    struct api_hide hide;
 };
+
+/* A job as it may be read by who asks; NULL: no memory. */
+static struct json *job_doc(struct api_hide *h, const struct authz_who *who,
+                            struct catalog *c, const struct catalog_job *j)
+{
+    struct catalog_job shown = *j;
+
+    shown.error = api_hide_text(h, who, c, j, j->error);
+    return shown.error ? api_doc_job(&shown, who) : NULL;
+}
+
+static enum err_code job_answer(struct api_call *call, struct catalog *c,
+                                const struct catalog_job *j, struct err *err)
+{
+    struct api_hide hide = {0};
+    struct json *doc = job_doc(&hide, &call->who, c, j);
+
+    api_hide_fini(&hide);
+    return api_call_answer(call, doc, err);
+}
 
 static bool on_job(void *ctx, const struct catalog_job *j)
 {
     struct job_list *list = ctx;
 
-    return api_call_items_add(&list->items, api_doc_job(j, list->who));
+    return api_call_items_add(&list->items,
+                              job_doc(&list->hide, list->who, list->c, j));
 }
 
 static enum err_code job_filter(struct api_call *call, struct catalog *c,
@@ -46,7 +70,7 @@ static enum err_code job_filter(struct api_call *call, struct catalog *c,
 enum err_code api_job_list(struct api_call *call, struct catalog *c,
                            struct err *err)
 {
-    struct job_list list = {.who = &call->who};
+    struct job_list list = {.who = &call->who, .c = c};
     struct catalog_job_filter f = {0};
     struct catalog_page page = {0};
     enum err_code rc;
@@ -57,6 +81,7 @@ enum err_code api_job_list(struct api_call *call, struct catalog *c,
         rc = job_filter(call, c, &f, err);
     if (rc == ERR_OK)
         rc = catalog_job_each(c, &f, &page, on_job, &list, err);
+    api_hide_fini(&list.hide);
     return api_call_items_end(call, rc, &list.items, page.next, err);
 }
 
@@ -89,7 +114,7 @@ static enum err_code on_show(struct api_call *call, struct catalog *c,
     if (rc == ERR_OK) {
         look->found = j.change;
         look->final = catalog_job_is_final(j.state);
-        rc = api_call_answer(call, api_doc_job(&j, &call->who), err);
+        rc = job_answer(call, c, &j, err);
     }
     catalog_job_fini(&j);
     return rc;
@@ -142,11 +167,17 @@ void api_job_show(struct api_call *call)
 struct line_list {
     struct api_call_items items;
     uint64_t last;
+    const struct authz_who *who;
+    struct catalog *c;
+    const struct catalog_job *job;
+    struct api_hide hide;
 };
 
 static bool on_line(void *ctx, const struct catalog_job_line *l)
 {
     struct line_list *list = ctx;
+    const char *text =
+        api_hide_text(&list->hide, list->who, list->c, list->job, l->text);
     struct api_doc d;
 
     list->last = l->number;
@@ -154,7 +185,8 @@ static bool on_line(void *ctx, const struct catalog_job_line *l)
     api_doc_u64(&d, "number", l->number);
     api_doc_time(&d, "at", l->at_ms);
     api_doc_text(&d, "level", l->level);
-    api_doc_text(&d, "text", l->text);
+    api_doc_text(&d, "text", text);
+    d.failed |= !text;
     return api_call_items_add(&list->items, api_doc_end(&d));
 }
 
@@ -164,9 +196,10 @@ static enum err_code on_log(struct api_call *call, struct catalog *c,
                             struct err *err)
 {
     struct job_look *look = call->work;
-    struct line_list list = {.last = look->seen};
     struct catalog_page page = {0};
     struct catalog_job j = {0};
+    struct line_list list = {
+        .last = look->seen, .who = &call->who, .c = c, .job = &j};
     struct api_doc d;
     enum err_code rc;
 
@@ -177,6 +210,7 @@ static enum err_code on_log(struct api_call *call, struct catalog *c,
     if (rc == ERR_OK)
         rc = catalog_job_log_each(c, j.id, look->seen, page.limit, on_line,
                                   &list, err);
+    api_hide_fini(&list.hide);
     look->found = json_count(list.items.j);
     look->final = rc == ERR_OK && catalog_job_is_final(j.state);
     if (rc == ERR_OK && !list.items.failed) {
@@ -237,7 +271,7 @@ static enum err_code on_cancelled(struct api_call *call, struct catalog *c,
     enum err_code rc = job_get(call, c, &j, err);
 
     if (rc == ERR_OK)
-        rc = api_call_answer(call, api_doc_job(&j, &call->who), err);
+        rc = job_answer(call, c, &j, err);
     call->status = 202;
     catalog_job_fini(&j);
     return rc;

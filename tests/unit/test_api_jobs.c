@@ -584,6 +584,42 @@ static void a_change_that_nobody_told_is_seen_within_two_seconds(void **state)
     rig_fini(&call);
 }
 
+/* Pools are the provider's: a tenant sees what went wrong, not where. */
+static void a_tenant_does_not_read_where_its_vms_run(void **state)
+{
+    static const char said[] = "tenant acme, VM east: backup: pool 'east': POST "
+                               "10.0.0.1:443/: refused; 10.0.0.11 not east";
+    static const char told[] = "tenant acme, VM east: backup: pool '(host)': "
+                               "POST (host):443/: refused; 10.0.0.11 not east";
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    char path[64], log[80];
+    struct err cause;
+
+    job_make(r, path);
+    snprintf(log, sizeof(log), "%s/log", path);
+    err_set(&cause, ERR_UNREACHABLE, 0, "%s", said);
+    assert_ok(&r->f,
+              catalog_job_log_add(r->f.c, path + 6, "error", said, &r->f.err));
+    assert_ok(&r->f, catalog_job_finish(r->f.c, path + 6,
+                                        &(struct catalog_job_end){
+                                            .state = CATALOG_JOB_FAILED,
+                                            .cause = &cause, .exit = 12},
+                                        &r->f.err));
+    assert_int_equal(api_rig_ask(r, "GET", path, NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "error"), said);
+    assert_int_equal(api_rig_ask(r, "GET", path, w->acme_token, NULL), 200);
+    assert_string_equal(api_rig_text(r, "error"), told);
+    assert_int_equal(api_rig_ask(r, "GET", "/jobs?limit=1", w->acme_token,
+                                 NULL),
+                     200);
+    assert_string_equal(api_rig_text(r, "items.0.error"), told);
+    assert_int_equal(api_rig_ask(r, "GET", log, NULL, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.text"), said);
+    assert_int_equal(api_rig_ask(r, "GET", log, w->acme_token, NULL), 200);
+    assert_string_equal(api_rig_text(r, "items.0.text"), told);
+}
+
 static void a_final_job_keeps_nobody_waiting(void **state)
 {
     struct api_rig_world *w = *state;
@@ -735,6 +771,7 @@ int main(void)
         ROW(what_failed_is_done_again_as_it_was),
         ROW(a_client_that_leaves_stops_nothing_that_was_begun),
         ROW(closing_waits_for_what_is_under_way),
+        ROW(a_tenant_does_not_read_where_its_vms_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
