@@ -10,8 +10,9 @@
  * names the object; what need not be touched by it restores.
  *
  * Of objects of one kind the first has every row and the others a few in turn;
- * with CAIRN_HOSTILE=all in the environment all have all. With CAIRN_HOSTILE_OUT
- * the changed vaults are written there, and nothing is checked.
+ * with CAIRN_HOSTILE=all in the environment all have all. With
+ * CAIRN_HOSTILE_OUT the changed vaults are written there, and nothing is
+ * checked.
  *
  * What a session itself must notice is proved elsewhere, by name:
  *  an old state, a point under another's name    test_session_commit
@@ -62,7 +63,7 @@ static size_t our_count, their_count;
 static struct vm_point points[POINTS];
 static uint8_t *contents[POINTS];
 static unsigned trials;
-static bool all; /* see above */
+static bool all;                /* see above */
 static struct hostile_out *out; /* not NULL: write them down, and no more */
 
 /* What the last look at the store found. */
@@ -400,8 +401,8 @@ static void check(const char *why, const struct thing *t, const struct thing *b,
     if (out) {
         char text[300];
 
-        snprintf(text, sizeof(text), "%s: %s%s%s", why, t->name,
-                 b ? ", " : "", b ? b->name : "");
+        snprintf(text, sizeof(text), "%s: %s%s%s", why, t->name, b ? ", " : "",
+                 b ? b->name : "");
         hostile_out_vault(out, store.bucket, text);
         put_back();
         return;
