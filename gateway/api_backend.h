@@ -7,8 +7,9 @@
  * which the engine fills in (and a test with its own). Every function is
  * called on the control loop and returns at once; its done() is called exactly
  * once, on the control loop, in a later turn, also when nobody waits for the
- * answer any more. Arguments are borrowed for the call. There is no cancelling
- * but of jobs and streams.
+ * answer any more. Only where there is no memory to wait with it is called at
+ * once, as the last thing: so whoever asks touches nothing afterwards. Arguments
+ * are borrowed for the call. There is no cancelling but of jobs and streams.
  *
  * ERR_UNREACHABLE and ERR_TIMEOUT of pool_ functions mean the pool, those of
  * vault_, key_ and point_ functions the store.

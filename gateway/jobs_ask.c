@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "gateway/backlog.h"
 #include "gateway/jobs_entry.h"
 #include "gateway/reconcile.h"
@@ -127,10 +126,8 @@ struct later {
     void *ctx;
 };
 
-static void on_later(struct mail *mail)
+static void tell(const struct later *l)
 {
-    struct later *l = (struct later *)mail;
-
     if (l->stream)
         api_stream_end(l->stream, &l->err,
                        exit_of(l->err.code, EXIT_PEER_NONE));
@@ -138,7 +135,12 @@ static void on_later(struct mail *mail)
         l->job_done(l->ctx, &l->err, "");
     if (l->json_done)
         l->json_done(l->ctx, &l->err, l->json);
-    free(l);
+}
+
+static void on_later(struct mail *mail)
+{
+    tell((struct later *)mail);
+    free(mail);
 }
 
 static void answer(struct jobs *jobs, const struct later *what)
@@ -146,8 +148,8 @@ static void answer(struct jobs *jobs, const struct later *what)
     struct later *l = malloc(sizeof(*l));
 
     if (!l) {
-        log_event(LOG_ERROR, "no_memory_for_answer", LOG_END);
-        abort(); /* a call that never ends would be worse */
+        tell(what); /* see api_backend.h */
+        return;
     }
     *l = *what;
     l->mail.deliver = on_later;

@@ -123,8 +123,16 @@ static void listing_start(struct engine *e, int64_t pool_id,
 {
     struct listing *l = calloc(1, sizeof(*l));
 
-    if (!l)
-        abort(); /* nothing is left to answer with */
+    if (!l) {
+        struct err err = {0};
+
+        err_set(&err, ERR_NOMEM, 0, "pools");
+        if (vms)
+            vms(ctx, &err, NULL);
+        else
+            test(ctx, &err, NULL);
+        return;
+    }
     l->engine = e;
     l->pool_id = pool_id;
     l->vms = vms;

@@ -475,8 +475,13 @@ void pools_probe(void *ctx, const struct api_pool_probe *given,
     struct engine *e = ctx;
     struct probing *p = calloc(1, sizeof(*p));
 
-    if (!p)
-        abort(); /* nothing is left to answer with */
+    if (!p) {
+        struct err err = {0};
+
+        err_set(&err, ERR_NOMEM, 0, "pool");
+        done(done_ctx, &err, NULL);
+        return;
+    }
     p->engine = e;
     p->pool_id = given->pool_id;
     p->done = done;

@@ -228,8 +228,13 @@ void vaults_read_points(struct vaults *v, int64_t vault_id,
 {
     struct reading *r = calloc(1, sizeof(*r));
 
-    if (!r)
-        abort(); /* nothing is left to answer with */
+    if (!r) {
+        struct err err = {0};
+
+        err_set(&err, ERR_NOMEM, 0, "points");
+        done(ctx, &err, 0);
+        return;
+    }
     r->engine = vaults_engine(v);
     r->one_vm = vm_tag != NULL;
     if (vm_tag)

@@ -125,8 +125,13 @@ void vaults_task_start(struct engine *e, int64_t vault, bool known,
 {
     struct vaults_task *t = calloc(1, sizeof(*t));
 
-    if (!t)
-        abort(); /* nothing is left to answer with */
+    if (!t) {
+        struct err err = {0};
+
+        err_set(&err, ERR_NOMEM, 0, "vault");
+        done(ctx, &err, NULL);
+        return;
+    }
     t->engine = e;
     t->id = vault;
     t->known = known;
