@@ -129,6 +129,8 @@ static void on_hint(void *ctx, const struct err *err, const uint8_t *data,
 
     (void)info;
     o->op = NULL;
+    if (why.code == ERR_PROTOCOL)
+        why.code = ERR_INTEGRITY; /* larger than any */
     if (why.code == ERR_OK)
         vault_open_hint_parse(data, len, &o->hint, &why);
     o->has_hint = why.code == ERR_OK;

@@ -470,12 +470,20 @@ class Folder:
 class Vault:
     def __init__(self, root, key_text):
         self.store = Folder(root)
-        form = json.loads(self.store.get("format"))
-        need(form.get("format") == 1, "vault format %r" % form.get("format"))
+        self.complaints = []
+        self.read_format()
         self.keys = Keys(self.store, key_text)
         self.opened = {}
-        self.complaints = []
         self.removed = self.read_lists()
+
+    def read_format(self):
+        """A hint: what cannot be read there hurts nothing."""
+        try:
+            number = json.loads(self.store.get("format")).get("format")
+        except (Refused, ValueError, AttributeError):
+            self.complaints.append("format: not to be read")
+            return
+        need(number == 1, "vault format %r" % number)
 
     def read_lists(self):
         state = {}
