@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *   RECORD -> [UNBLOCK..] -> [SHUTDOWN] -> VBDS.. -> DESTROY
- *     -> for each disk: VDI record -> its VBDs.. -> destroy
- *                         ^                           |  in use: wait, detach
- *                         +---------------------------+  what dom0 left behind
+ *   RECORD -> VBDS.. -> [UNBLOCK..] -> [SHUTDOWN]
+ *     -> for each disk: its VBDs.. -> destroy
+ *                         ^              |  in use: wait, detach what dom0
+ *                         +--------------+  left behind
+ *     -> DESTROY
+ *
+ * The VM goes last: it is what tells that its disks are ours, should we be
+ * killed, or fail, in the middle.
  */
 #include "xenapi/xenapi_remove.h"
 
@@ -41,6 +45,7 @@ struct xenapi_remove {
 };
 
 static void destroy_vm(struct xenapi_flow *f);
+static void on_record(struct xenapi_flow *f, const struct xenapi_answer *a);
 static void look_at_disk(struct xenapi_flow *f, const struct xenapi_answer *a);
 static void next_disk(struct xenapi_remove *r);
 
@@ -125,7 +130,7 @@ static bool wait_for_it(struct xenapi_remove *r, const struct xenapi_answer *a,
     return true;
 }
 
-/* ---- The disks, once the VM is gone ---- */
+/* ---- The disks ---- */
 
 static void on_vdi_destroyed(struct xenapi_flow *f,
                              const struct xenapi_answer *a)
@@ -198,7 +203,8 @@ static void on_vbd_vm(struct xenapi_flow *f, const struct xenapi_answer *a)
         return;
     }
     if (a->err->code != ERR_OK ||
-        xenapi_call_is_null(xmlrpc_text(a->value, "")))
+        xenapi_call_is_null(xmlrpc_text(a->value, "")) ||
+        strcmp(xmlrpc_text(a->value, ""), r->vm) == 0)
         next_vbd(r);
     else
         xenapi_flow_call(f, "VM.get_is_control_domain",
@@ -273,7 +279,10 @@ static void next_disk(struct xenapi_remove *r)
         err_set(&err, ERR_CANCELLED, 0, "cancelled");
         note(r, &err);
     }
-    finish(r);
+    if (r->err.code == ERR_OK)
+        destroy_vm(&r->flow);
+    else
+        finish(r);
 }
 
 /* ---- The VM ---- */
@@ -296,12 +305,9 @@ static void on_vm_destroyed(struct xenapi_flow *f,
 
     if (wait_for_it(r, a, on_vm_wait_over))
         return;
-    if (a->err->code != ERR_OK && !is_gone(a)) {
+    if (a->err->code != ERR_OK && !is_gone(a))
         note(r, a->err);
-        finish(r);
-        return;
-    }
-    next_disk(r);
+    finish(r);
 }
 
 static void destroy_vm(struct xenapi_flow *f)
@@ -316,7 +322,7 @@ static void on_shut_down(struct xenapi_flow *f, const struct xenapi_answer *a)
 
     if (a->err->code == ERR_OK ||
         xenapi_rpc_is(a->failure, "VM_BAD_POWER_STATE") || is_gone(a)) {
-        destroy_vm(f);
+        next_disk(r);
         return;
     }
     note(r, a->err);
@@ -332,7 +338,7 @@ static void on_unblocked_shutdown(struct xenapi_flow *f,
         note(r, a->err);
         finish(r);
     } else if (r->halted) {
-        destroy_vm(f);
+        next_disk(r);
     } else {
         xenapi_flow_async(f, "VM.hard_shutdown", xenapi_call_params("s", r->vm),
                           on_shut_down);
@@ -419,6 +425,33 @@ static enum err_code check(const struct xenapi_remove *r,
     return ERR_OK;
 }
 
+static void ask_again(struct xenapi_flow *f, const struct xenapi_answer *a)
+{
+    struct xenapi_remove *r = of(f);
+
+    if (a->err->code == ERR_OK) {
+        xenapi_flow_call(f, "VM.get_record", xenapi_call_params("s", r->vm),
+                         on_record);
+        return;
+    }
+    note(r, a->err);
+    finish(r);
+}
+
+/* A transfer that was broken off is still at it: its disks are not to be torn
+ * away from it at once. */
+static bool wait_for_transfer(struct xenapi_remove *r, const struct xmlrpc *vm)
+{
+    uint64_t pause = xenapi_session_timing(r->flow.session)->retry;
+
+    if (xmlrpc_count(xmlrpc_get(vm, "current_operations")) == 0 ||
+        r->flow.cancelled || r->waited_ms + pause > r->opts.patience_ms / 2)
+        return false;
+    r->waited_ms += pause;
+    xenapi_flow_wait(&r->flow, pause, ask_again);
+    return true;
+}
+
 static void on_record(struct xenapi_flow *f, const struct xenapi_answer *a)
 {
     struct xenapi_remove *r = of(f);
@@ -427,9 +460,12 @@ static void on_record(struct xenapi_flow *f, const struct xenapi_answer *a)
         finish(r);
         return;
     }
+    if (a->err->code == ERR_OK && check(r, a->value, &r->err) == ERR_OK &&
+        wait_for_transfer(r, a->value))
+        return;
     if (a->err->code != ERR_OK)
         note(r, a->err);
-    else if (check(r, a->value, &r->err) == ERR_OK &&
+    else if (r->err.code == ERR_OK &&
              !keep_refs(&r->refs, &r->ref_count, xmlrpc_get(a->value, "VBDs")))
         err_set(&r->err, ERR_NOMEM, 0, "removing a VM");
     if (r->err.code != ERR_OK) {

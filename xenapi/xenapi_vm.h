@@ -25,9 +25,10 @@ void xenapi_vm_cancel(struct xenapi_vm_op *op);
 
 /*
  * Remove a snapshot, or a VM that we made, with its disks: unblock, shut down
- * if it is not halted, VM.destroy, then VDI.destroy of each disk that no other
- * VM uses - again and again while dom0 still holds a disk, whose leftover VBDs
- * in control domains are removed. What is gone already is no error.
+ * if it is not halted, VDI.destroy of each disk that no other VM uses - again
+ * and again while dom0 still holds a disk, whose leftover VBDs in control
+ * domains are removed - then VM.destroy: where a disk stays the VM does, too,
+ * so that both are found. What is gone already is no error.
  */
 struct xenapi_vm_remove_opts {
     const char *ref;

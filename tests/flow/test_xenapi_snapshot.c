@@ -332,10 +332,39 @@ static void obstacles_to_removing_are_overcome(void **state)
     }
 }
 
-static void a_disk_that_stays_in_use_is_told(void **state)
+/* Even where no disk has a mark yet: its VM is what is found. */
+static void what_holds_a_disk_stays_with_it(void **state)
 {
-    const struct xenapi_vm_remove_opts o = {.snapshot = true};
-    struct xenapi_vm_remove_opts mine = o;
+    struct xenapi_vm_remove_opts o = {.snapshot = true};
+    struct pool_rig_end e, unmarked;
+    struct err err;
+
+    (void)state;
+    make(&e, "24");
+    o.ref = e.inventory->vms[0].ref;
+    for (size_t i = 0; i < 2; i++) {
+        pool_rig_call(&rig, &unmarked, "VDI.remove_from_other_config",
+                      xenapi_call_params("ss",
+                                         e.inventory->vms[0].disks[i].vdi_ref,
+                                         "cairn:snapshot"),
+                      false);
+        assert_int_equal(unmarked.err.code, ERR_OK);
+        pool_rig_end_fini(&unmarked);
+    }
+    sim_fault(&rig.sim, "{\"name\": \"vdi_in_use\", \"count\": 21}");
+    err = remove_vm(&o);
+    assert_int_equal(err.code, ERR_AGAIN);
+    assert_non_null(strstr(err.text, "VDI_IN_USE"));
+    assert_int_equal(sim_objects(&rig.sim, "VDI", NULL), 3);
+    assert_int_equal(sim_objects(&rig.sim, "VM", "cairn/"), 1);
+    sim_reset(&rig.sim);
+    must_remove(o.ref);
+    assert_int_equal(sim_objects(&rig.sim, "VDI", NULL), 2);
+    pool_rig_end_fini(&e);
+}
+
+static void disks_without_a_vm_are_found_by_their_marks(void **state)
+{
     struct pool_rig_end e, swept;
     const struct xenapi_snapshot_sweep_opts sweep = {
         .gateway = "gw1", .done = pool_rig_on_count, .ctx = &swept};
@@ -343,20 +372,17 @@ static void a_disk_that_stays_in_use_is_told(void **state)
 
     (void)state;
     make(&e, "24");
-    mine.ref = e.inventory->vms[0].ref;
-    sim_fault(&rig.sim, "{\"name\": \"vdi_in_use\", \"count\": 21}");
-    err = remove_vm(&mine);
-    assert_int_equal(err.code, ERR_AGAIN);
-    assert_non_null(strstr(err.text, "VDI_IN_USE"));
+    pool_rig_call(&rig, &swept, "VM.destroy",
+                  xenapi_call_params("s", e.inventory->vms[0].ref), true);
+    assert_int_equal(swept.err.code, ERR_OK);
+    pool_rig_end_fini(&swept);
     pool_rig_end_fini(&e);
-    /* the VM is gone, one disk is not: it is found by its mark */
-    assert_int_equal(sim_objects(&rig.sim, "VDI", NULL), 3);
-    sim_reset(&rig.sim);
+    assert_int_equal(sim_objects(&rig.sim, "VDI", NULL), 4);
     pool_rig_end_init(&rig, &swept);
     assert_int_equal(xenapi_snapshot_sweep(rig.session, &sweep, &err), ERR_OK);
     pool_rig_wait(&rig, &swept.done, 1);
     assert_int_equal(swept.err.code, ERR_OK);
-    assert_int_equal(swept.count, 1);
+    assert_int_equal(swept.count, 2);
     pool_rig_end_fini(&swept);
 }
 
@@ -733,7 +759,8 @@ int main(void)
         TEST(too_many_tasks_are_waited_for),
         TEST(a_cancelled_snapshot_leaves_nothing),
         TEST(obstacles_to_removing_are_overcome),
-        TEST(a_disk_that_stays_in_use_is_told),
+        TEST(what_holds_a_disk_stays_with_it),
+        TEST(disks_without_a_vm_are_found_by_their_marks),
         TEST(what_is_not_ours_is_left_alone),
         TEST(a_disk_that_another_vm_uses_stays),
         TEST(ours_are_found_and_nobody_elses),
