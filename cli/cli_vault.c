@@ -204,6 +204,20 @@ static int add_say(struct cli_run *run, const struct json *doc)
     return cli_out_thing(run, vault, rows, BYTES_COUNT(rows));
 }
 
+/* Its recovery key is proved since: it is ready now. */
+static void look_again(struct cli_run *run, struct json *doc)
+{
+    struct json *vault = NULL;
+    struct buf url;
+
+    buf_init(&url, 4096);
+    if (cli_http_call(run, "GET",
+                      cli_vault_path(run, &url, run->args->args[0], ""), NULL,
+                      &vault) == EXIT_OK)
+        json_set(doc, "vault", vault);
+    buf_fini(&url);
+}
+
 int cli_vault_add(struct cli_run *run)
 {
     const char *path = cli_args_get(run->args, "recovery-out");
@@ -230,6 +244,8 @@ int cli_vault_add(struct cli_run *run)
     }
     if (path)
         exit = keep_recovery(run, doc, path, fd);
+    if (path && exit == EXIT_OK)
+        look_again(run, doc);
     said = add_say(run, doc);
     json_free(doc);
     return exit != EXIT_OK ? exit : said;

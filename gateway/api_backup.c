@@ -110,9 +110,8 @@ static enum err_code vault_named(struct catalog *c,
     enum err_code rc;
 
     rc = catalog_vault_get(c, o->verdict.tenant_id, name, &v, err);
-    if (rc == ERR_OK && v.state != CATALOG_VAULT_READY)
-        rc = err_set(err, ERR_CONFLICT, 0, "vault '%s' is not ready: it is %s",
-                     name, catalog_vault_state_name(v.state));
+    if (rc == ERR_OK)
+        rc = catalog_vault_check_ready(&v, err);
     if (rc == ERR_OK) {
         t->vault_id = v.id;
         snprintf(t->vault, sizeof(t->vault), "%s", v.name);

@@ -59,7 +59,7 @@ static void on_found_test(struct api_call *call)
 
 void api_key_test(struct api_call *call)
 {
-    api_call_ask(call, api_vault_find_ready, on_found_test);
+    api_call_ask(call, api_vault_find_made, on_found_test);
 }
 
 static void on_found_grant(struct api_call *call)

@@ -54,9 +54,8 @@ static enum err_code start_check_vault(struct catalog *c, int64_t id,
     struct catalog_vault v = {0};
     enum err_code rc = catalog_vault_get_id(c, id, &v, err);
 
-    if (rc == ERR_OK && v.state != CATALOG_VAULT_READY)
-        rc = err_set(err, ERR_CONFLICT, 0, "vault '%s' is not ready: it is %s",
-                     v.name, catalog_vault_state_name(v.state));
+    if (rc == ERR_OK)
+        rc = catalog_vault_check_ready(&v, err);
     catalog_vault_fini(&v);
     return rc;
 }

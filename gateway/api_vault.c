@@ -44,9 +44,20 @@ enum err_code api_vault_find_ready(struct api_call *call, struct catalog *c,
     struct catalog_vault v = {0};
     enum err_code rc = vault_get(call, c, &v, err);
 
-    if (rc == ERR_OK && v.state != CATALOG_VAULT_READY)
-        rc = err_set(err, ERR_CONFLICT, 0, "vault '%s' is not ready: it is %s",
-                     v.name, catalog_vault_state_name(v.state));
+    if (rc == ERR_OK)
+        rc = catalog_vault_check_ready(&v, err);
+    catalog_vault_fini(&v);
+    return rc;
+}
+
+enum err_code api_vault_find_made(struct api_call *call, struct catalog *c,
+                                  struct err *err)
+{
+    struct catalog_vault v = {0};
+    enum err_code rc = vault_get(call, c, &v, err);
+
+    if (rc == ERR_OK && v.state != CATALOG_VAULT_UNPROVED)
+        rc = catalog_vault_check_ready(&v, err);
     catalog_vault_fini(&v);
     return rc;
 }

@@ -11,7 +11,8 @@
  * row is call->id. A vault that is not there exits with 10. */
 api_call_lane_fn api_vault_find;
 
-/* The same, and it must be `ready`. */
+/* The same, and it must be `ready`; or `unproved` at least. */
 api_call_lane_fn api_vault_find_ready;
+api_call_lane_fn api_vault_find_made;
 
 #endif

@@ -125,6 +125,8 @@ static void on_opened(void *ctx, const struct err *err,
                            keyring_count(opened->keys, SEAL_KEY_DATA)));
     t->proved = true;
     vaults_task_as_it_is(t);
+    if (t->new_state == CATALOG_VAULT_UNPROVED)
+        t->new_state = CATALOG_VAULT_READY;
     vaults_task_keep(t, on_tested_kept);
 }
 

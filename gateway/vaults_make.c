@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/failpoint.h"
 #include "base/parse.h"
 #include "gateway/vaults_task.h"
 #include "store/store_s3.h"
@@ -31,6 +32,7 @@ static enum err_code keep_writer(struct vaults_task *t,
 
 static void on_kept(struct vaults_task *t, const struct err *err)
 {
+    (void)FAILPOINT("vault_kept");
     vaults_task_end(t, err);
 }
 
@@ -53,8 +55,10 @@ static void on_created(void *ctx, const struct err *err,
          !json_set_text(t->answer, "recovery_key_file", buf_text(&file))))
         err_set(&why, ERR_NOMEM, 0, "vault");
     buf_fini(&file);
-    /* It was opened by its passphrase before it was given to us. */
-    t->proved = true;
+    /* It was opened by its passphrase before it was given to us; but whether
+     * the answer is kept by anybody, key test will tell. */
+    t->new_state = CATALOG_VAULT_UNPROVED;
+    (void)FAILPOINT("vault_made");
     if (why.code != ERR_OK)
         vaults_task_end(t, &why);
     else

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "store/store_dir_op.h"
 
 /* Operations that are one visit to the lane: put, head, remove. */
@@ -79,6 +80,13 @@ static struct simple *simple_of(struct store_dir_task *task)
 
 /* ---- put ---- */
 
+/* For tests: between the bytes and the name. */
+static bool failed(struct store_dir_op *op)
+{
+    return FAILPOINT("store_dir_written") &&
+           err_set(&op->err, ERR_IO, 0, "failpoint store_dir_written");
+}
+
 static void run_put(struct store_dir_task *task)
 {
     struct simple *sp = simple_of(task);
@@ -90,6 +98,7 @@ static void run_put(struct store_dir_task *task)
     store_dir_op_check_root(op);
     if (op->err.code != ERR_OK || is_cancelled(op))
         return;
+    store_dir_op_tidy(task->store);
     store_dir_fs_new_id('p', id);
     store_dir_fs_tmp_name(id, op->name, tmp);
     if (store_dir_fs_create(root, tmp, op->name, &fd, &op->err) != ERR_OK) {
@@ -98,6 +107,7 @@ static void run_put(struct store_dir_task *task)
     }
     if (store_dir_fs_write(fd, op->name, sp->body, sp->slices, 0, &op->err) ==
             ERR_OK &&
+        !failed(op) &&
         store_dir_fs_publish(root, fd, tmp, op->name, sp->folders_known,
                              &op->cost, &op->err) == ERR_OK &&
         fstat(fd, &st) == 0)
@@ -277,6 +287,7 @@ enum err_code store_dir_new(struct loop *loop, const char *root,
         free(ds);
         return rc;
     }
+    atomic_flag_clear(&ds->tidied);
     ds->base.ops = &store_dir_ops;
     ds->base.loop = loop;
     ds->base.traits.if_absent = true;

@@ -4,7 +4,9 @@
  *
  * An object is written under <root>/tmp/, synced with its folder, and linked
  * to its final name, which fails if that exists: nothing is ever replaced.
- * Uploads are files under tmp/ until they are complete. All file calls run on
+ * Uploads are files under tmp/ until they are complete. What writers that died
+ * left there goes before the first write of each store; who writes holds a lock
+ * on his file. All file calls run on
  * the disk lane (two threads) of the vault, so that a hung mount hangs that
  * vault alone. Its clock is the kernel's. It knows no retention and no storage
  * classes: asking for one is ERR_ARGUMENT.

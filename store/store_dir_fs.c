@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/store_dir_fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -14,6 +16,7 @@
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define WRITE_VECTORS 64
+#define LEFT_MS ((uint64_t)7 * 24 * 3600 * 1000) /* S of format.md 7 */
 #define DIRECT_ALIGN ((size_t)4096) /* at least what any file system wants */
 
 enum err_code store_dir_fs_error(struct err *err, int error, const char *name,
@@ -219,6 +222,20 @@ static int not_there(int error)
     return error == ELOOP || error == ENOTDIR ? ENOENT : error;
 }
 
+/* Says to store_dir_fs_tidy() that somebody writes to it. False: it was just
+ * taken for a dead one's and is gone. */
+static bool hold(int fd)
+{
+    struct stat st;
+
+    while (flock(fd, LOCK_SH) < 0 && errno == EINTR)
+        ;
+    if (fstat(fd, &st) < 0 || st.st_nlink > 0)
+        return true;
+    close(fd);
+    return false;
+}
+
 enum err_code store_dir_fs_create(int root, const char *tmp, const char *name,
                                   int *fd, struct err *err)
 {
@@ -233,14 +250,64 @@ enum err_code store_dir_fs_create(int root, const char *tmp, const char *name,
     }
     if (dir < 0)
         return store_dir_fs_error(err, errno, name, "open tmp");
-    got = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                 0666);
+    do
+        got = openat(dir, tmp,
+                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                     0666);
+    while (got >= 0 && !hold(got));
     if (got < 0)
         rc = store_dir_fs_error(err, errno, name, "create");
     else
         *fd = got;
     close(dir);
     return rc;
+}
+
+/* Whether its writer is dead: a lock ends with its process. Where files cannot
+ * be locked, so old that nobody writes to it any more. */
+static bool is_left(int dir, const char *tmp)
+{
+    char id[STORE_DIR_FS_ID_MAX], name[STORE_NAME_MAX];
+    uint64_t begun_ms, now = store_dir_fs_now_ms();
+    struct stat st;
+    bool left;
+    int fd;
+
+    if (!store_dir_fs_parse_tmp(tmp, id, name, &begun_ms))
+        return false;
+    /* NFS grants an exclusive lock to who may write only. */
+    fd = openat(dir, tmp, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        left = false;
+    else if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        left = true;
+    else
+        left = errno != EWOULDBLOCK && now > begun_ms &&
+               now - begun_ms > LEFT_MS;
+    if (left && unlinkat(dir, tmp, 0) < 0)
+        left = false;
+    close(fd);
+    return left;
+}
+
+unsigned store_dir_fs_tidy(int root)
+{
+    int fd = openat(root, "tmp", DIR_FLAGS);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    unsigned gone = 0;
+    struct dirent *e;
+
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    while ((e = readdir(dir)))
+        gone += is_left(dirfd(dir), e->d_name);
+    closedir(dir);
+    return gone;
 }
 
 /*

@@ -28,6 +28,13 @@
  * is taken to be there. */
 bool store_dir_fs_is_root(int root, const char *path);
 
+/*
+ * Take away what writers that died have left under tmp/, by a kill or a power
+ * cut; how many. Who writes holds a lock on the file that store_dir_fs_create()
+ * gave, until it is closed; so what others are writing is left alone.
+ */
+unsigned store_dir_fs_tidy(int root);
+
 /* What syncing cost. Each operation has its own; they are added up on the
  * loop. */
 struct store_dir_fs_cost {

@@ -127,6 +127,12 @@ void store_dir_op_drop(struct store_dir_op *op)
     free(op);
 }
 
+void store_dir_op_tidy(struct store_dir *ds)
+{
+    if (!atomic_flag_test_and_set(&ds->tidied))
+        store_dir_fs_tidy(ds->root);
+}
+
 void store_dir_op_check_root(struct store_dir_op *op)
 {
     const struct store_dir *ds = op->task.store;

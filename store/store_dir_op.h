@@ -28,6 +28,7 @@ struct store_dir {
     size_t waiting;
     size_t in_lane;
     size_t live;        /* operations and uploads */
+    atomic_flag tidied; /* tmp/ was, before the first write */
     struct timer retry; /* the lane is full of others' items */
     struct store_dir_stats stats;
     /* Hashes of folders known to be on disk: a cache, one slot each. */
@@ -73,6 +74,10 @@ enum err_code store_dir_op_new(struct store *s, const char *name, size_t size,
                                struct store_dir_op **out, struct err *err);
 /* Never started: give it back. */
 void store_dir_op_drop(struct store_dir_op *op);
+/* On the lane's thread, before something is written: what dead writers have
+ * left goes, once. */
+void store_dir_op_tidy(struct store_dir *ds);
+
 /* On the lane's thread, before an operation or when it is done or found
  * nothing: it counts only if the folder is still where it was. Else the
  * operation's error says so. */

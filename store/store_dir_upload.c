@@ -122,6 +122,7 @@ static void run_create(struct store_dir_task *task)
 
     if (is_cancelled(o))
         return;
+    store_dir_op_tidy(task->store);
     store_dir_fs_new_id('u', up->id);
     store_dir_fs_tmp_name(up->id, up->name, up->tmp);
     if (store_dir_fs_create(task->store->root, up->tmp, up->name, &up->fd,

@@ -17,11 +17,27 @@
     " v.proved_ms, v.created_ms, v.traits"                                     \
     " FROM vault v JOIN tenant t ON t.id = v.tenant_id "
 
-static const char *const state_names[] = {"creating", "waiting", "ready"};
+static const char *const state_names[] = {"creating", "waiting", "ready",
+                                          "unproved"};
 
 const char *catalog_vault_state_name(enum catalog_vault_state s)
 {
     return state_names[s];
+}
+
+enum err_code catalog_vault_check_ready(const struct catalog_vault *v,
+                                        struct err *err)
+{
+    if (v->state == CATALOG_VAULT_READY)
+        return ERR_OK;
+    if (v->state == CATALOG_VAULT_UNPROVED)
+        return err_set(err, ERR_CONFLICT, 0,
+                       "vault '%s' is not ready: its recovery key was not "
+                       "proved. Run `cairn key test` with the file that `vault "
+                       "add` wrote; if there is none, remove the vault, empty "
+                       "its place and add it again", v->name);
+    return err_set(err, ERR_CONFLICT, 0, "vault '%s' is not ready: it is %s",
+                   v->name, catalog_vault_state_name(v->state));
 }
 
 static bool vault_read(struct sqlite3_stmt *stmt, struct catalog_vault *v)

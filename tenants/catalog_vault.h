@@ -7,8 +7,11 @@
  * vault and its writer state are sealed under the gateway key; the catalog does
  * not look into them.
  *
- *   creating -> ready           (a new vault; a failure removes the row, and so
- *                                does opening the catalog after a crash)
+ *   creating -> unproved -> ready  (a new vault; a failure while it is created
+ *                                removes the row, and so does opening the
+ *                                catalog after a crash. It is unproved until a
+ *                                key file has opened it: the only copy of its
+ *                                recovery key was in an answer that may be lost)
  *   creating -> waiting -> ready  (an existing one, whose keys must first be
  *                                granted to this gateway's public key)
  */
@@ -21,6 +24,7 @@ enum catalog_vault_state {
     CATALOG_VAULT_CREATING,
     CATALOG_VAULT_WAITING,
     CATALOG_VAULT_READY,
+    CATALOG_VAULT_UNPROVED,
 };
 
 struct catalog_vault {
@@ -52,8 +56,12 @@ enum catalog_vault_secret {
 
 typedef bool catalog_vault_fn(void *ctx, const struct catalog_vault *v);
 
-/* "creating", "waiting", "ready" */
+/* "creating", "waiting", "ready", "unproved" */
 const char *catalog_vault_state_name(enum catalog_vault_state s);
+
+/* Ready, or ERR_CONFLICT and what is to be done. */
+enum err_code catalog_vault_check_ready(const struct catalog_vault *v,
+                                        struct err *err);
 
 /* Of *v are read: tenant, name, url, endpoint, region, ca_pem, lock,
  * existing. The row is `creating`. Also ERR_CONFLICT: another vault has this

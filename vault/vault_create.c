@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "crypto/seal_wrap.h"
 #include "vault/name.h"
 #include "vault/vault.h"
@@ -31,7 +32,8 @@ struct vault_create {
     struct vault_created made;
     struct seal_pair recovery;
     bool cancelled;
-    bool occupied;
+    bool occupied; /* a vault's names are there */
+    bool in_use;   /* and others than those it is made with */
     struct store_op *op; /* LOOKING, RECOVERY, FORMAT */
     struct vault_grant *grant;
     struct vault_open *open;
@@ -83,6 +85,7 @@ static void on_opened(void *ctx, const struct err *err,
     struct err why = *err;
 
     c->open = NULL;
+    (void)FAILPOINT("vault_proved");
     if (why.code == ERR_OK &&
         (!keyring_find(opened->keys, SEAL_KEY_META,
                        &keyring_current(keys, SEAL_KEY_META)->id) ||
@@ -113,6 +116,7 @@ static void on_format_put(void *ctx, const struct err *err,
     struct err why;
 
     (void)info;
+    (void)FAILPOINT("vault_format_put");
     if (!goes_on(c, err))
         return;
     c->state = CREATE_OPENING;
@@ -147,6 +151,7 @@ static void on_granted(void *ctx, const struct err *err)
     int len;
 
     c->grant = NULL;
+    (void)FAILPOINT("vault_wraps_put");
     if (!goes_on(c, err))
         return;
     c->state = CREATE_FORMAT;
@@ -199,6 +204,7 @@ static void on_recovery_put(void *ctx, const struct err *err,
     struct err why;
 
     (void)info;
+    (void)FAILPOINT("vault_recovery_put");
     if (!goes_on(c, err))
         return;
     if (store_fetch(c->opts.store, c->name, SEAL_WRAP_BYTES,
@@ -261,9 +267,12 @@ static bool on_entry(void *ctx, const struct store_entry *entry)
 
     if (!name_parse(entry->name, &name))
         return true; /* not ours: left alone */
+    if (!c->occupied)
+        memcpy(c->name, entry->name, strlen(entry->name) + 1);
     c->occupied = true;
-    memcpy(c->name, entry->name, strlen(entry->name) + 1);
-    return false;
+    c->in_use = name.kind != NAME_FORMAT && name.kind != NAME_KEY &&
+                name.kind != NAME_RECOVERY;
+    return !c->in_use;
 }
 
 static void on_listed(void *ctx, const struct err *err,
@@ -275,9 +284,15 @@ static void on_listed(void *ctx, const struct err *err,
     struct err why = *err;
 
     (void)info;
-    if (c->occupied)
+    if (c->in_use)
         err_set(&why, ERR_CONFLICT, 0, "%s: a vault lies there already (%s)",
                 c->opts.store->location, c->name);
+    else if (c->occupied && why.code == ERR_OK)
+        /* It may be another gateway's, that is just being made. */
+        err_set(&why, ERR_CONFLICT, 0, "%s: a vault lies there already (%s), "
+                "without a backup. With its recovery file --existing opens it; "
+                "if it has none, because adding it was interrupted, empty the "
+                "place and add it again", c->opts.store->location, c->name);
     if (!goes_on(c, &why))
         return;
     c->item = (struct heavy){

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "crypto/seal_wrap.h"
 #include "vault/name.h"
 
@@ -144,6 +145,7 @@ static void on_put(void *ctx, const struct err *err,
     struct err why = *err;
 
     (void)info;
+    (void)FAILPOINT("vault_wrap_put");
     if (why.code == ERR_OK && w->g->ending)
         err_set(&why, ERR_CANCELLED, 0, "cancelled");
     if (why.code == ERR_OK &&

@@ -10,7 +10,7 @@ state it must be true:
   has all that it needs: it restores bit for bit;
 - cairn-restore finds no damage, and a gateway goes on: with its own state from
   the same cut, and, where that is gone too, with an empty one; what lay under
-  tmp/ of a job in its journal is gone then.
+  tmp/ is gone then.
 
 The first two are looked at for every moment. Gateways are started on a few of
 these states; CAIRN_CUTS=N: on so many, CAIRN_CUTS=all: at every moment.
@@ -278,6 +278,8 @@ def restarts(r):
                      "exit %d: %s" % (status, out))
         gw.start()
         goes_on(r, end, label + ", its own state")
+        checks.same("%s: nothing is left of what was interrupted" % label,
+                    gwcase.left_behind(gw, r.sim), [])
         gw.stop()
         put_back(r, shown, False)
         gw.start()

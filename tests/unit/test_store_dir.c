@@ -593,6 +593,44 @@ completing_onto_a_name_that_exists_fails_and_can_be_aborted(void **state)
     assert_memory_equal(w->t.bytes.data, "old", 3);
 }
 
+/* By another store on the folder, before it writes for the first time. */
+static void what_dead_writers_left_goes_and_what_is_written_stays(void **state)
+{
+    static const char *const left[] = {
+        "u-20260102T030405Z-0123456789abcdef+packs+07+q",
+        "p-20260102T030405Z-0123456789abcdef+keys+o", "something-else"};
+    struct world *w = *state;
+    struct store *other;
+    struct store_upload *up;
+    struct store_try t;
+    struct err err;
+    char path[300];
+
+    assert_int_equal(store_try_create(&w->t, "packs/07/r"), ERR_OK);
+    up = w->t.upload;
+    assert_int_equal(store_try_part(&w->t, up, 1, "abc", 3), ERR_OK);
+    for (size_t i = 0; i < BYTES_COUNT(left); i++) {
+        snprintf(path, sizeof(path), "%s/tmp/%s", w->root, left[i]);
+        close(open(path, O_CREAT | O_WRONLY, 0600));
+    }
+    snprintf(path, sizeof(path), "%s/tmp/%s", w->root, left[1]);
+    assert_int_equal(store_dir_new(w->loop, w->root, w->lane, &other, &err),
+                     ERR_OK);
+    store_try_init(&t, other);
+    assert_int_equal(store_try_list(&t, "", NULL), ERR_OK);
+    assert_int_equal(access(path, F_OK), 0); /* who only reads takes nothing */
+    assert_int_equal(store_try_put(&t, "format", "{}", 2), ERR_OK);
+    for (size_t i = 0; i < BYTES_COUNT(left); i++) {
+        snprintf(path, sizeof(path), "%s/tmp/%s", w->root, left[i]);
+        assert_int_equal(access(path, F_OK) == 0, i == 2);
+    }
+    store_try_fini(&t);
+    store_free(other);
+    assert_int_equal(store_try_complete(&w->t, up), ERR_OK);
+    assert_int_equal(store_try_head(&w->t, "packs/07/r"), ERR_OK);
+    assert_int_equal(w->t.info.bytes, 3);
+}
+
 static void what_a_dead_process_left_is_found_and_aborted(void **state)
 {
     struct world *w = *state;
@@ -1049,6 +1087,7 @@ int main(void)
         IN(an_aborted_upload_leaves_nothing),
         IN(an_abort_waits_for_parts_under_way),
         IN(completing_onto_a_name_that_exists_fails_and_can_be_aborted),
+        IN(what_dead_writers_left_goes_and_what_is_written_stays),
         IN(what_a_dead_process_left_is_found_and_aborted),
         IN(a_known_folder_costs_two_syncs),
         IN(a_folder_that_was_removed_is_made_again),
