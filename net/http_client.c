@@ -10,11 +10,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <curl/curl.h>
 #include <uv.h>
 
+#include "net/http_host.h"
 #include "net/http_inner.h"
 #include "net/http_tls_ctx.h"
 
@@ -22,19 +22,6 @@
 #define LANE_CONNECTIONS_KEPT 64L
 #define READS_PER_TURN 64u /* of up to 16 KiB */
 #define READS_IN_VAIN 16u
-
-struct list {
-    struct http_transfer *head, *tail;
-};
-
-/* One host and port: its transfers are counted and wait here. libcurl would
- * queue them too, but then a deadline for connecting would run meanwhile. */
-struct http_host {
-    struct http_host *next;
-    char *place;
-    unsigned running;
-    struct list waiting;
-};
 
 /* A socket that libcurl wants to be watched. */
 struct lane_socket {
@@ -53,7 +40,7 @@ struct http_lane {
     struct timer curl_timer; /* when libcurl wants to be called */
     struct timer idle_timer; /* then its connections are closed */
     struct lane_socket *sockets;
-    struct list running;
+    struct http_list running;
     bool broken; /* libcurl or libuv failed: ends all that runs here */
 };
 
@@ -63,14 +50,14 @@ struct http_client {
     struct http_host *hosts; /* those with transfers */
     struct http_lane *lanes;
     struct http_transfer *todo;
-    struct list ended;
+    struct http_list ended;
     struct timer pump;
     size_t transfers;
     unsigned inside; /* entered from the loop, not yet left */
     bool doomed;     /* freed by the last done() */
 };
 
-static void list_add(struct list *l, struct http_transfer *t)
+static void list_add(struct http_list *l, struct http_transfer *t)
 {
     t->next = NULL;
     t->prev = l->tail;
@@ -81,7 +68,7 @@ static void list_add(struct list *l, struct http_transfer *t)
     l->tail = t;
 }
 
-static void list_remove(struct list *l, struct http_transfer *t)
+static void list_remove(struct http_list *l, struct http_transfer *t)
 {
     if (t->prev)
         t->prev->next = t->next;
@@ -177,49 +164,6 @@ void http_client_free(struct http_client *c)
         c->doomed = true;
     else
         client_free_now(c);
-}
-
-/* ---- Hosts ---- */
-
-static struct http_host *host_find(struct http_client *c, const char *place)
-{
-    struct http_host *h = c->hosts;
-
-    while (h && strcasecmp(h->place, place) != 0)
-        h = h->next;
-    return h;
-}
-
-static struct http_host *host_get(struct http_client *c, const char *place)
-{
-    struct http_host *h = host_find(c, place);
-
-    if (h)
-        return h;
-    h = calloc(1, sizeof(*h));
-    if (!h)
-        return NULL;
-    h->place = strdup(place);
-    if (!h->place) {
-        free(h);
-        return NULL;
-    }
-    h->next = c->hosts;
-    c->hosts = h;
-    return h;
-}
-
-static void host_free_if_unused(struct http_client *c, struct http_host *h)
-{
-    struct http_host **at = &c->hosts;
-
-    if (h->running > 0 || h->waiting.head)
-        return;
-    while (*at != h)
-        at = &(*at)->next;
-    *at = h->next;
-    free(h->place);
-    free(h);
 }
 
 /* ---- Sockets ---- */
@@ -468,7 +412,7 @@ static void end_transfer(struct http_transfer *t, CURLcode result)
     t->host = NULL;
     if (h) {
         launch_waiting(c, h);
-        host_free_if_unused(c, h);
+        http_host_drop(&c->hosts, h);
     }
 }
 
@@ -610,7 +554,7 @@ void http_client_poke(struct http_transfer *t)
 enum err_code http_client_enqueue(struct http_client *c,
                                   struct http_transfer *t, struct err *err)
 {
-    struct http_host *h = host_get(c, t->place);
+    struct http_host *h = http_host_get(&c->hosts, t->place);
 
     if (!h)
         return err_set(err, ERR_NOMEM, 0, "HTTP client");
