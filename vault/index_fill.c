@@ -74,10 +74,7 @@ static void fail(struct index_fill *f, const struct err *err)
 
 static void fail_memory(struct index_fill *f)
 {
-    struct err err;
-
-    err_set(&err, ERR_NOMEM, 0, "filling the index");
-    fail(f, &err);
+    fail(f, &(struct err){.code = ERR_NOMEM, .text = "filling the index"});
 }
 
 static bool alive(const struct index_fill *f)

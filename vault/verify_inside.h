@@ -124,6 +124,11 @@ bool verify_pack_add(struct verify *v, struct verify_pack *p,
 bool verify_pack_load(struct verify *v, struct verify_pack *p,
                       const struct pack_table *t);
 bool verify_pack_is_bad(const struct verify_pack *p, uint32_t slot);
+/* What is wrong with a slot that a map names, which is to hold so many bytes
+ * sealed under this key; NULL: nothing. p NULL: the pack was not found. */
+const char *verify_pack_fault(const struct verify_pack *p,
+                              const struct id16 *key, uint32_t slot,
+                              uint64_t bytes);
 
 /* verify_scan.c */
 enum err_code verify_scan_start(struct verify *v,

@@ -150,3 +150,24 @@ bool verify_pack_is_bad(const struct verify_pack *p, uint32_t slot)
     }
     return false;
 }
+
+const char *verify_pack_fault(const struct verify_pack *p,
+                              const struct id16 *key, uint32_t slot,
+                              uint64_t bytes)
+{
+    if (!p || !p->listed)
+        return "the pack is not there";
+    if (!p->opened)
+        return "no object of the pack opens";
+    if (p->has_key_id && !id16_equal(&p->key_id, key))
+        return "the pack is sealed under another key than the point says";
+    if (slot >= p->slots || !p->slot[slot].raw)
+        return "it is not there, or was dropped";
+    if (p->slot[slot].raw != bytes)
+        return "it has another length than the disk's chunk";
+    if (verify_pack_is_bad(p, slot))
+        return "it does not open";
+    if (p->doubtful && p->doubtful == p->opened)
+        return "the pack's digest is wrong";
+    return NULL;
+}

@@ -146,30 +146,6 @@ static void find_in_pack(struct verify_check *c, uint32_t pack, uint32_t slot,
 
 /* --- chunks --------------------------------------------------------------- */
 
-/* What is wrong with a slot that the map names; NULL: nothing. */
-static const char *fault_of(const struct verify_check *c,
-                            const struct verify_pack *p, uint32_t pack,
-                            uint32_t slot)
-{
-    const struct point_pack *said = &c->point->pack[pack];
-
-    if (!p || !p->listed)
-        return "the pack is not there";
-    if (!p->opened)
-        return "no object of the pack opens";
-    if (p->has_key_id && !id16_equal(&p->key_id, &c->point->key[said->key]))
-        return "the pack is sealed under another key than the point says";
-    if (slot >= p->slots || !p->slot[slot].raw)
-        return "it is not there, or was dropped";
-    if (p->slot[slot].raw != point_chunk_bytes(disk_of(c), c->chunk))
-        return "it has another length than the disk's chunk";
-    if (verify_pack_is_bad(p, slot))
-        return "it does not open";
-    if (p->doubtful && p->doubtful == p->opened)
-        return "the pack's digest is wrong";
-    return NULL;
-}
-
 /* The number in the point's table of the pack that a run names. */
 static bool number_of(const struct verify_check *c, uint32_t *pack)
 {
@@ -225,6 +201,7 @@ static void load(struct verify_check *c, struct verify_pack *p)
 static bool check_run(struct verify_check *c, uint32_t most, uint32_t *looked)
 {
     uint32_t pack = c->run.pack;
+    const struct id16 *key;
     struct verify_pack *p;
     uint32_t n = c->run.count < most ? c->run.count : most;
 
@@ -238,6 +215,7 @@ static bool check_run(struct verify_check *c, uint32_t most, uint32_t *looked)
         find_in_pack(c, pack, c->run.first, "it is no data pack");
         goto out;
     }
+    key = &c->point->key[c->point->pack[pack].key];
     p = verify_pack_find(c->v, &c->point->pack[pack].id, SEAL_SLOT_DATA);
     if (p && p->opened && !p->slot) {
         load(c, p);
@@ -247,7 +225,9 @@ static bool check_run(struct verify_check *c, uint32_t most, uint32_t *looked)
         p->used = ++c->v->clock;
     for (uint32_t i = 0; i < n; i++, c->chunk++) {
         uint32_t slot = c->run.first + i;
-        const char *fault = fault_of(c, p, pack, slot);
+        const char *fault =
+            verify_pack_fault(p, key, slot, point_chunk_bytes(disk_of(c),
+                                                              c->chunk));
 
         if (fault)
             find_in_pack(c, pack, slot, fault);
