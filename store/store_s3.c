@@ -493,17 +493,6 @@ static const struct store_ops store_s3_ops = {
 };
 
 /* UTF-8 is for people to choose; slashes around it or doubled are not. */
-static bool prefix_ok(const char *prefix)
-{
-    size_t len = strlen(prefix);
-
-    for (const char *p = prefix; *p; p++)
-        if ((uint8_t)*p < 0x20 || *p == 0x7f || (*p == '/' && p[1] == '/'))
-            return false;
-    return !len || (len < STORE_S3_PREFIX_MAX - 1 && prefix[0] != '/' &&
-                    prefix[len - 1] != '/');
-}
-
 enum err_code store_s3_new(struct loop *loop, struct http_client *http,
                            const struct store_s3_opts *opts, struct store **out,
                            struct err *err)
@@ -514,7 +503,7 @@ enum err_code store_s3_new(struct loop *loop, struct http_client *http,
     struct store_s3 *ss;
     enum err_code rc;
 
-    if (!prefix_ok(prefix))
+    if (!store_s3_prefix_ok(prefix))
         return err_set(err, ERR_ARGUMENT, 0,
                        "\"%s\" cannot be a prefix in a bucket", prefix);
     ss = calloc(1, sizeof(*ss));
@@ -560,31 +549,4 @@ const char *store_s3_region(const struct store *s)
 int64_t store_s3_skew_ms(const struct store *s)
 {
     return s3_client_skew_ms(((const struct store_s3 *)s)->client);
-}
-
-bool store_s3_parse_url(const char *url, char bucket[256], char prefix[801])
-{
-    const char *slash;
-    size_t len;
-
-    if (strncmp(url, "s3://", 5) != 0)
-        return false;
-    url += 5;
-    slash = strchr(url, '/');
-    len = slash ? (size_t)(slash - url) : strlen(url);
-    if (len >= 256)
-        return false;
-    memcpy(bucket, url, len);
-    bucket[len] = 0;
-    prefix[0] = 0;
-    if (slash && slash[1]) {
-        len = strlen(slash + 1);
-        if (len > 1 && slash[len] == '/')
-            len--; /* one at the end is forgiven */
-        if (len >= STORE_S3_PREFIX_MAX)
-            return false;
-        memcpy(prefix, slash + 1, len);
-        prefix[len] = 0;
-    }
-    return s3_client_bucket_ok(bucket) && prefix_ok(prefix);
 }
