@@ -210,6 +210,22 @@ int cli_out_thing(const struct cli_run *run, const struct json *doc,
     return cli_out_flush();
 }
 
+int cli_out_checks(const struct cli_run *run, const struct json *doc)
+{
+    static const struct cli_column checks[] = {
+        {"CHECK", "name", CLI_FORM_TEXT},
+        {"OK", "ok", CLI_FORM_YES_NO},
+        {"", "text", CLI_FORM_TEXT},
+    };
+    int exit = run->json ? cli_out_json(doc)
+                         : cli_out_list(run, json_get(doc, "checks"), checks,
+                                        BYTES_COUNT(checks));
+
+    if (exit == EXIT_OK && !json_bool(json_get(doc, "ok"), false))
+        exit = EXIT_FAILED;
+    return exit;
+}
+
 int cli_out_json(const struct json *doc)
 {
     char *text = json_dump(doc, true, NULL);

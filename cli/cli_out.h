@@ -30,6 +30,10 @@ int cli_out_list(const struct cli_run *run, const struct json *items,
 int cli_out_thing(const struct cli_run *run, const struct json *doc,
                   const struct cli_column *columns, size_t count);
 
+/* What a test found, {"ok", "checks"}; EXIT_FAILED where something is not
+ * well. */
+int cli_out_checks(const struct cli_run *run, const struct json *doc);
+
 /* JSON to standard output, indented. */
 int cli_out_json(const struct json *doc);
 

@@ -353,20 +353,11 @@ int cli_pool_show(struct cli_run *run)
 
 int cli_pool_test(struct cli_run *run)
 {
-    static const struct cli_column checks[] = {
-        {"CHECK", "name", CLI_FORM_TEXT},
-        {"OK", "ok", CLI_FORM_YES_NO},
-        {"", "text", CLI_FORM_TEXT},
-    };
     struct json *doc = NULL;
     int exit = pool_do(run, "POST", "/test", NULL, &doc);
 
     if (exit == EXIT_OK)
-        exit = run->json ? cli_out_json(doc)
-                         : cli_out_list(run, json_get(doc, "checks"), checks,
-                                        BYTES_COUNT(checks));
-    if (exit == EXIT_OK && !json_bool(json_get(doc, "ok"), false))
-        exit = EXIT_FAILED;
+        exit = cli_out_checks(run, doc);
     json_free(doc);
     return exit;
 }

@@ -289,11 +289,6 @@ int cli_vault_show(struct cli_run *run)
 
 int cli_vault_test(struct cli_run *run)
 {
-    static const struct cli_column checks[] = {
-        {"CHECK", "name", CLI_FORM_TEXT},
-        {"OK", "ok", CLI_FORM_YES_NO},
-        {"", "text", CLI_FORM_TEXT},
-    };
     struct json *doc = NULL;
     struct buf path;
     int exit;
@@ -305,11 +300,7 @@ int cli_vault_test(struct cli_run *run)
                          NULL, &doc);
     buf_fini(&path);
     if (exit == EXIT_OK)
-        exit = run->json ? cli_out_json(doc)
-                         : cli_out_list(run, json_get(doc, "checks"), checks,
-                                        BYTES_COUNT(checks));
-    if (exit == EXIT_OK && !json_bool(json_get(doc, "ok"), false))
-        exit = EXIT_FAILED;
+        exit = cli_out_checks(run, doc);
     json_free(doc);
     return exit;
 }

@@ -74,6 +74,17 @@ enum err_code catalog_db_one(struct catalog *c, struct err *err,
                              const char *what, int64_t *out, const char *sql,
                              const char *types, ...);
 
+/* A row goes unless jobs use it (ERR_CONFLICT); ERR_NOT_FOUND. The statements
+ * have its id as ?1. */
+struct catalog_db_removal {
+    const char *what; /* "pool" */
+    const char *busy; /* counts what uses it */
+    const char *remove;
+};
+enum err_code catalog_db_remove_idle(struct catalog *c, int64_t id,
+                                     const struct catalog_db_removal *r,
+                                     struct err *err);
+
 /* Reads a row from left to right into a struct with an `owned`. */
 struct catalog_db_row {
     struct sqlite3_stmt *stmt;

@@ -393,22 +393,14 @@ enum err_code catalog_vault_secret_set(struct catalog *c, int64_t id,
 enum err_code catalog_vault_remove(struct catalog *c, int64_t id,
                                    struct err *err)
 {
-    int64_t busy = 0;
-    enum err_code rc = catalog_begin(c, err);
+    static const struct catalog_db_removal removal = {
+        .what = "vault",
+        .busy = "SELECT (SELECT count(*) FROM job"
+                "  WHERE vault_id = ?1 AND state < 2)"
+                " + (SELECT count(*) FROM journal"
+                "  WHERE vault_id = ?1 AND closed_ms = 0)",
+        .remove = "DELETE FROM vault WHERE id = ?1",
+    };
 
-    if (rc != ERR_OK)
-        return rc;
-    rc = catalog_db_one(c, err, "", &busy,
-                        "SELECT (SELECT count(*) FROM job"
-                        "  WHERE vault_id = ?1 AND state < 2)"
-                        " + (SELECT count(*) FROM journal"
-                        "  WHERE vault_id = ?1 AND closed_ms = 0)",
-                        "i", id);
-    if (rc == ERR_OK && busy > 0)
-        rc = err_set(err, ERR_CONFLICT, 0,
-                     "the vault is used by jobs that are not finished");
-    if (rc == ERR_OK)
-        rc = catalog_db_change(c, err, "no such vault",
-                               "DELETE FROM vault WHERE id = ?1", "i", id);
-    return catalog_db_end(c, rc, err);
+    return catalog_db_remove_idle(c, id, &removal, err);
 }
