@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of the tree itself: what no compiler and no test of ours looks at.
 
-    check_tree.py [--root DIR] [--cc COMPILER] includes|headers|words|files...
+    check_tree.py [--root DIR] [--cc COMPILER]
+                  includes|headers|words|files|lengths...
 
 includes  every #include follows an arrow of DESIGN.md, "Rooms", and every
           third-party header stays in its home (STYLE.md, 2)
@@ -12,6 +13,7 @@ files     DESIGN.md, "Files", has a line for each .c and .h of a room, and none
           for what is not there; the pages in docs/man name each key of the
           configuration and each command, and no other; some .cmake file
           builds each test; each mutant of tests/mutants/ can be applied
+lengths   no file of a room has over 600 lines, no function over 60 (80 in tests)
 
 Prints each finding as file:line: sentence, and ends with 1 if there was one.
 Standard library only.
@@ -397,13 +399,47 @@ def check_pages(tree):
                 tree.tell(page, number, f"{word} is not in {source}")
 
 
+FILE_LINES = 600
+FUNCTION_LINES = 60
+TEST_FUNCTION_LINES = 80
+
+
+def check_functions(tree, name, most):
+    """By the braces of the layout: alone at the beginning of their lines."""
+    begin = None
+    for number, line in enumerate(tree.text(name).splitlines(), 1):
+        if line == "{":
+            begin = number
+        elif line == "}" and begin:
+            if number - begin - 1 > most:
+                tree.tell(name, begin, f"a function of {number - begin - 1} "
+                          f"lines, more than {most}")
+            begin = None
+
+
+def check_lengths(tree):
+    for name in tree.names:
+        if not name.endswith((".c", ".h")) or name.startswith("tests/data/"):
+            continue
+        room = name.split("/")[0]
+        if room == "tests":
+            check_functions(tree, name, TEST_FUNCTION_LINES)
+        elif room in ROOMS:
+            lines = len(tree.text(name).splitlines())
+            if lines > FILE_LINES:
+                tree.tell(name, lines, f"{lines} lines, more than "
+                          f"{FILE_LINES}: it holds a second idea")
+            check_functions(tree, name, FUNCTION_LINES)
+
+
 def main():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     parser = argparse.ArgumentParser(description="Checks of the tree itself.")
     parser.add_argument("--root", default=here)
     parser.add_argument("--cc", default=os.environ.get("CC", "cc"))
     parser.add_argument("checks", nargs="+",
-                        choices=["includes", "headers", "words", "files"])
+                        choices=["includes", "headers", "words", "files",
+                                 "lengths"])
     args = parser.parse_args()
     tree = Tree(os.path.abspath(args.root))
     for check in args.checks:
@@ -413,6 +449,8 @@ def main():
             check_headers(tree, args.cc)
         elif check == "words":
             check_words(tree)
+        elif check == "lengths":
+            check_lengths(tree)
         else:
             check_files(tree)
             check_pages(tree)

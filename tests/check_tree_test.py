@@ -25,6 +25,34 @@ def check(what, files, spdx=True):
         return run.returncode, run.stdout
 
 
+class Lengths(unittest.TestCase):
+    @staticmethod
+    def function(lines):
+        return "int f(void)\n{\n" + "    ;\n" * lines + "}\n"
+
+    def test_functions(self):
+        for name, lines, found in [("vault/a.c", 60, 0), ("vault/a.c", 61, 1),
+                                   ("tests/unit/a.c", 80, 0),
+                                   ("tests/unit/a.c", 81, 1),
+                                   ("tests/data/a.c", 500, 0)]:
+            status, out = check("lengths", {name: self.function(lines)})
+            self.assertEqual(status, found, (name, lines, out))
+            self.assertEqual(f"{name}:3: a function of {lines} lines" in out,
+                             bool(found), out)
+
+    def test_files(self):
+        # With the SPDX line that all have here.
+        for name, lines, found in [("base/a.h", 599, 0), ("base/a.h", 600, 1),
+                                   ("tests/unit/a.c", 2000, 0)]:
+            status, out = check("lengths", {name: "\n" * lines})
+            self.assertEqual(status, found, (name, lines, out))
+            self.assertEqual("601 lines" in out, bool(found), out)
+
+    def test_tables_are_no_functions(self):
+        table = "int a[] = {\n" + "    1,\n" * 100 + "};\n"
+        self.assertEqual(check("lengths", {"base/a.c": table})[0], 0)
+
+
 class Includes(unittest.TestCase):
     # file, what it includes, a part of the finding ("" when all is well)
     ROWS = [
