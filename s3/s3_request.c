@@ -7,13 +7,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "s3/s3_error.h"
 #include "s3/s3_request_inner.h"
 
 #define WAITING_MAX 4096
 #define HASH_INLINE ((size_t)64 << 10) /* under 0.1 ms: not worth a hop */
-#define RETRY_AFTER_MAX_S 60
 #define FEW_TRIES 3                  /* where waiting is not likely to help */
 #define CLOCK_FAR_MS (4 * 60 * 1000) /* S3 refuses from 15 minutes on */
 /* One of several servers behind an address may have a wrong clock: to it, back
@@ -263,22 +261,6 @@ static void begin_try(struct s3_request *r)
 
 /* ---- judging a try ---- */
 
-static uint64_t date_of(const struct http_response *resp)
-{
-    const char *text = http_response_header(resp, "date");
-    uint64_t ms;
-
-    return text && clock_parse_http(text, &ms) ? ms : 0;
-}
-
-uint64_t s3_request_modified(const struct http_response *resp)
-{
-    const char *text = http_response_header(resp, "last-modified");
-    uint64_t ms;
-
-    return text && clock_parse_http(text, &ms) ? ms : 0;
-}
-
 /* The answer's status and document as an error. */
 static struct s3_error_verdict judge_answer(struct s3_request *r,
                                             const struct http_response *resp,
@@ -344,18 +326,6 @@ static bool adopt_region(struct s3_request *r, const struct s3_xml_error *e,
     return false;
 }
 
-/* Seconds that the server wants us to wait; 0: it does not say. */
-static uint64_t asked_ms(const struct http_response *resp)
-{
-    const char *after =
-        resp->status ? http_response_header(resp, "retry-after") : NULL;
-    uint64_t seconds;
-
-    return after && parse_u64(after, 0, RETRY_AFTER_MAX_S, &seconds)
-               ? seconds * 1000
-               : 0;
-}
-
 static void on_pause_over(struct timer *t)
 {
     struct s3_request *r = of_timer(t);
@@ -377,7 +347,7 @@ static bool try_again(struct s3_request *r, const struct err *err,
     if (r->taken) /* it got on: what was lost is not counted against it */
         retry_reset(&r->retry, mono_ms(r));
     if (r->o.once || (few && r->retry.failed + 1 >= FEW_TRIES) ||
-        !retry_again(&r->retry, mono_ms(r), asked_ms(resp), &ms))
+        !retry_again(&r->retry, mono_ms(r), s3_request_asked_ms(resp), &ms))
         return false;
     log_event(LOG_DEBUG, "s3_retry", log_text("store", c->name),
               log_text("what", r->o.what), log_text("key", r->o.key),
@@ -437,7 +407,7 @@ static void on_sent(void *ctx, const struct err *err,
     if (resp->status) {
         r->client->answered = true;
         a.head = resp;
-        a.date_ms = date_of(resp);
+        a.date_ms = s3_request_date_ms(resp);
     }
     if (r->own.code != ERR_OK) {
         conclude(r, &r->own, &a);

@@ -60,6 +60,11 @@ bool s3_request_wants_hash(const struct s3_request *r);
  * the loop for small bodies. */
 bool s3_request_hash_some(struct s3_request *r);
 
+/* The server's Date; 0: none. */
+uint64_t s3_request_date_ms(const struct http_response *resp);
+/* How long the server wants us to wait; 0: it does not say. */
+uint64_t s3_request_asked_ms(const struct http_response *resp);
+
 /* Count a try for s3_counters' down_since_ms. in_vain: it may be tried again. */
 void s3_request_note_health(const struct s3_request *r, const struct err *err,
                             bool in_vain);
