@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/setting.h"
 #include "gateway/config_yaml.h"
+#include "net/http_listen.h"
 #include "loop/spill.h"
 #include "vault/session.h"
 
@@ -174,6 +175,9 @@ static enum err_code check(const struct config *c, const char **key,
         return bad(err, key, "listen",
                    "needs listen_cert and listen_key too: the API is served "
                    "over TLS only");
+    if (c->listen[0] && !http_listen_address_ok(c->listen))
+        return bad(err, key, "listen",
+                   "wanted an address and a port, as 127.0.0.1:8443");
     if (!is_one_of(c->log_level, levels, BYTES_COUNT(levels)))
         return bad(err, key, "log_level", "wanted error, warn, info or debug");
     if (!is_one_of(c->log_form, forms, BYTES_COUNT(forms)))

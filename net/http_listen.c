@@ -136,6 +136,15 @@ static struct addrinfo *resolve(const char *address)
     return found;
 }
 
+bool http_listen_address_ok(const char *address)
+{
+    struct addrinfo *found = resolve(address);
+
+    if (found)
+        freeaddrinfo(found);
+    return found != NULL;
+}
+
 static unsigned bound_port(int fd)
 {
     union {

@@ -5,6 +5,7 @@
 #ifndef CAIRN_NET_HTTP_LISTEN_H
 #define CAIRN_NET_HTTP_LISTEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -24,6 +25,9 @@ enum err_code http_listen_unix(const char *path, int *fd,
                                struct http_listen_file *file, struct err *err);
 /* Remove the path if it is still that file. */
 void http_listen_remove(const char *path, const struct http_listen_file *file);
+
+/* Is it an address and a port, in numbers, as below? */
+bool http_listen_address_ok(const char *address);
 
 /* "127.0.0.1:8443", "[::1]:0"; the port that was bound comes back.
  * ERR_ARGUMENT: no such address; ERR_CONFLICT: in use; ERR_IO. */
