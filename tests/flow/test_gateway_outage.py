@@ -155,8 +155,9 @@ def spilled(ceph):
         checks.check("a store was down, and the pool impatient: the job "
                      "succeeds", running.returncode == 0, "exit %d: %s" % (
                          running.returncode, err))
-        checks.check("each part is sent once",
-                     208 * MIB <= parts_sent(w) < 210 * MIB, parts_sent(w))
+        # Two were under way when the store went; an answer may have got lost.
+        checks.check("no part is sent twice, but those that were under way",
+                     208 * MIB <= parts_sent(w) < 242 * MIB, parts_sent(w))
         result = gwcase.last_job(w.gw)["result"] or {}
         checks.check("and the result tells what was spilled",
                      result.get("spilled_bytes", 0) >= 48 * MIB, result)
