@@ -23,7 +23,7 @@
 #define REQUEST_MAX ((size_t)300 << 10) /* what XAPI accepts */
 #define PENDING_TRIES 10
 #define BROKEN_TRIES 3
-/* The session is shared: what costs it may be another's call, again and again. */
+/* The session is shared: what costs it may be another's call, repeatedly. */
 #define LOGIN_TRIES 5
 #define HOUR_MS ((uint64_t)60 * 60 * 1000)
 

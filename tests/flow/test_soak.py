@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The short form of ./run soak: everything at once, faults, kills and the
-checker, for CAIRN_SOAK seconds (default 60). CAIRN_SEED repeats what is drawn."""
+checker, for CAIRN_SOAK seconds (default 60). CAIRN_SEED repeats what is
+drawn."""
 import os
 import sys
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong while it soaks: stores by s3fault, pools by xensim's switches,
-hosts that go away, and kill -9."""
+"""What goes wrong while it soaks: stores by s3fault, pools by the switches of
+xensim, hosts that go away, and kill -9."""
 import collections
 import random
 import threading
@@ -67,9 +67,9 @@ CALLS = [
         "VM.remove_from_other_config")] + [
     ("rpc_close", {"executed": True, "method": m}) for m in (
         "VM.snapshot", "VM.destroy", "task.create", "VIF.create")]
-# Of snapshots, exports and imports: they are few, so five times as many of them are
-# struck. Not what nobody can tell: a block in the middle that is left out is
-# zero, and a disk that differs from what was imported is the pool's affair.
+# Of snapshots, exports and imports: they are few, so five times as many of them
+# are struck. Not what nobody can tell: a block in the middle that is left out
+# is zero, and a disk that differs from what was imported is the pool's affair.
 TRANSFERS = [
     ("snapshot_error", dict(IO, disk=0)), ("sr_full", {}), ("dom0_vbd", {}),
     ("export_401", {}), ("export_403", {}), ("export_redirect", {}),

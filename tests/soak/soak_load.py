@@ -159,12 +159,14 @@ class Load:
 
     def window(self, point):
         """From when to when its snapshot may have been taken."""
-        begins, ends = seconds_of(point["started"]) - 60, seconds_of(point["ended"])
+        begins = seconds_of(point["started"]) - 60
+        ends = seconds_of(point["ended"])
         for job in list(self.jobs.known.values()):
             doc = job.doc
             if doc and doc["kind"] == "backup" and \
                     doc["point"] == point["id"]:
-                begins, ends = seconds_of(doc["created"]), seconds_of(doc["ended"])
+                begins = seconds_of(doc["created"])
+                ends = seconds_of(doc["ended"])
         return begins, ends
 
     def compare(self, what, point, digests):
