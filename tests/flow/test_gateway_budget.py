@@ -26,7 +26,8 @@ BUILD = os.path.abspath(os.environ.get("CAIRN_RELEASE", gwlib.BUILD))
 
 def has_sanitizers():
     with open(gwlib.program("cairnd", BUILD), "rb") as f:
-        return b"__asan_init" in f.read()
+        program = f.read()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def reset_peak(pid):
