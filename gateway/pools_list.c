@@ -129,7 +129,7 @@ static void listing_start(struct engine *e, int64_t pool_id,
         err_set(&err, ERR_NOMEM, 0, "pools");
         if (vms)
             vms(ctx, &err, NULL);
-        else
+        else if (test)
             test(ctx, &err, NULL);
         return;
     }
