@@ -29,7 +29,7 @@ import simlib  # noqa: E402
 # What may have grown from the end of the warm-up to the end.
 # (A vault's index, disk threads and idle connections come with its first job;
 # of free parts and chunks up to 56 MiB are kept.)
-RSS_KIB, DESCRIPTORS, CONNECTIONS, THREADS = 32 << 10, 24, 128, 4
+RSS_KIB, DESCRIPTORS, CONNECTIONS, THREADS = 32 << 10, 32, 128, 4
 
 
 class Checks(simlib.Checks):
@@ -80,6 +80,7 @@ def arguments():
         plan.pools, plan.vms, plan.tenants, plan.actors = 2, 10, 3, 4
         plan.kill_every, plan.rest, plan.rate = 9, 1, 0.03
     plan.seconds = plan.seconds or (60 if plan.short else 600)
+    plan.kill_every = min(plan.kill_every, plan.seconds * 0.2)
     # How much longer than its time a thing may take on a busy machine.
     plan.slack = 4 if plan.short else 2
     return plan
