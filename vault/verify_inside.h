@@ -46,7 +46,7 @@ struct verify_pack {
     unsigned doubtful; /* of these: the digest is wrong, the slots not tried */
     uint32_t slots;
     struct verify_slot *slot; /* NULL: not in memory */
-    uint32_t *bad;            /* slots that are bad in every object; rising */
+    uint32_t *bad; /* slots that no object has whole; rising */
     size_t bads;
     bool bads_known; /* an object was there to tell */
     uint64_t used;
@@ -116,10 +116,12 @@ struct verify_pack *verify_pack_find(struct verify *v, const struct id16 *id,
 struct verify_pack *verify_pack_get(struct verify *v, const struct id16 *id,
                                     enum seal_slot_kind kind);
 void verify_pack_free_all(struct verify *v);
-/* What an object of the pack holds. bad: rising slots that do not open; taken
- * over. False: out of memory. */
+/* What an object of the pack holds. bad: rising slots that do not open.
+ * doubtful: its digest is wrong and its slots were not tried, so it vouches for
+ * none. False: out of memory. */
 bool verify_pack_add(struct verify *v, struct verify_pack *p,
-                     const struct pack_table *t, uint32_t *bad, size_t bads);
+                     const struct pack_table *t, const uint32_t *bad,
+                     size_t bads, bool doubtful);
 /* A table that was read again. False: out of memory. */
 bool verify_pack_load(struct verify *v, struct verify_pack *p,
                       const struct pack_table *t);

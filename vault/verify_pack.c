@@ -97,35 +97,60 @@ bool verify_pack_load(struct verify *v, struct verify_pack *p,
     return true;
 }
 
-/* What is bad in both: of a slot that one object dropped the other decides. */
+/* Does this object vouch for the slot? *j: in `bad`, for rising slots. */
+static bool vouches(const struct pack_table *t, uint32_t slot,
+                    const uint32_t *bad, size_t bads, size_t *j)
+{
+    while (*j < bads && bad[*j] < slot)
+        ++*j;
+    return slot < t->slots && t->slot[slot].stored &&
+           !(*j < bads && bad[*j] == slot);
+}
+
+/* The first object: what it does not vouch for others may. */
+static bool note_first(struct verify_pack *p, const struct pack_table *t,
+                       const uint32_t *bad, size_t bads, bool doubtful)
+{
+    size_t count = 0, j = 0;
+
+    for (uint32_t i = 0; i < t->slots; i++)
+        count += doubtful || !vouches(t, i, bad, bads, &j);
+    p->bads_known = true;
+    if (!count)
+        return true;
+    p->bad = malloc(count * sizeof(*p->bad));
+    if (!p->bad)
+        return false;
+    j = 0;
+    for (uint32_t i = 0; i < t->slots; i++)
+        if (doubtful || !vouches(t, i, bad, bads, &j))
+            p->bad[p->bads++] = i;
+    return true;
+}
+
+/* One more object: what it vouches for is bad no longer. */
 static void keep_common(struct verify_pack *p, const struct pack_table *t,
                         const uint32_t *bad, size_t bads)
 {
     size_t kept = 0, j = 0;
 
-    for (size_t i = 0; i < p->bads; i++) {
-        uint32_t slot = p->bad[i];
-
-        while (j < bads && bad[j] < slot)
-            j++;
-        if ((j < bads && bad[j] == slot) || slot >= t->slots ||
-            !t->slot[slot].stored)
-            p->bad[kept++] = slot;
-    }
+    for (size_t i = 0; i < p->bads; i++)
+        if (!vouches(t, p->bad[i], bad, bads, &j))
+            p->bad[kept++] = p->bad[i];
     p->bads = kept;
 }
 
 bool verify_pack_add(struct verify *v, struct verify_pack *p,
-                     const struct pack_table *t, uint32_t *bad, size_t bads)
+                     const struct pack_table *t, const uint32_t *bad,
+                     size_t bads, bool doubtful)
 {
     p->opened++;
+    p->doubtful += doubtful;
     if (!p->bads_known) {
-        p->bad = bad;
-        p->bads = bads;
-        p->bads_known = true;
-    } else {
+        if (!note_first(p, t, bad, bads, doubtful))
+            return false;
+    } else if (!doubtful) {
         keep_common(p, t, bad, bads);
-        free(bad);
     }
     if (t->has_header) {
         p->key_id = t->header.key_id;
@@ -165,9 +190,7 @@ const char *verify_pack_fault(const struct verify_pack *p,
         return "it is not there, or was dropped";
     if (p->slot[slot].raw != bytes)
         return "it has another length than the disk's chunk";
-    if (verify_pack_is_bad(p, slot))
-        return "it does not open";
-    if (p->doubtful && p->doubtful == p->opened)
-        return "the pack's digest is wrong";
-    return NULL;
+    if (!verify_pack_is_bad(p, slot))
+        return NULL;
+    return p->doubtful ? "the pack's digest is wrong" : "it does not open";
 }

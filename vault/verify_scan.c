@@ -87,6 +87,7 @@ static void conclude(struct verify_scan *s)
     struct verify_pack *p =
         verify_pack_find(v, &s->table.pack_id, s->table.kind);
     uint8_t digest[32];
+    bool doubtful = false;
     struct err err;
 
     if (!seal_pieces_end(s->pieces, digest)) {
@@ -104,19 +105,17 @@ static void conclude(struct verify_scan *s)
             err_set(&err, ERR_INTEGRITY, 0, "its digest is wrong%s",
                     s->open_slots ? ", though every slot opens" : "");
         find(s, &err);
-        if (!s->open_slots)
-            p->doubtful++;
+        doubtful = !s->open_slots;
     } else if (s->bads) {
         /* Sealed so by whoever wrote it. */
         err_set(&err, ERR_INTEGRITY, 0, "%zu of %u slots do not open: %s",
                 s->bads, s->table.slots, s->slot_err.text);
         find(s, &err);
     }
-    if (!verify_pack_add(v, p, &s->table, s->bad, s->bads)) {
+    if (!verify_pack_add(v, p, &s->table, s->bad, s->bads, doubtful)) {
         err_set(&err, ERR_NOMEM, 0, "tables");
         verify_fail(v, &err);
     }
-    s->bad = NULL;
 }
 
 static void finish(struct verify_scan *s)
