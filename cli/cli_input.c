@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/sync.h"
 
 enum err_code cli_input_file(const char *path, struct buf *out,
                              struct err *err)
@@ -145,23 +145,6 @@ enum err_code cli_input_reserve(const char *path, int *fd, struct err *err)
     return ERR_OK;
 }
 
-/* The folder's entry must last too. */
-static int sync_folder(const char *path)
-{
-    char *copy = strdup(path);
-    int fd, rc = -1;
-
-    if (!copy)
-        return -1;
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        rc = fsync(fd);
-        close(fd);
-    }
-    free(copy);
-    return rc;
-}
-
 enum err_code cli_input_keep(const char *path, int fd, const char *text,
                              struct err *err)
 {
@@ -180,7 +163,7 @@ enum err_code cli_input_keep(const char *path, int fd, const char *text,
         failed = errno;
     if (close(fd) < 0 && !failed)
         failed = errno;
-    if (!failed && sync_folder(path) < 0)
+    if (!failed && sync_folder_of(path) < 0)
         failed = errno;
     if (!failed)
         return ERR_OK;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/sync.h"
 
 #define HOLE_BYTES 4096
 
@@ -154,22 +154,6 @@ static int save_name_it(const struct cli_save *s)
     return unlink(s->grows);
 }
 
-static int sync_folder(const char *path)
-{
-    char *copy = strdup(path);
-    int fd, rc = -1;
-
-    if (!copy)
-        return -1;
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        rc = fsync(fd);
-        close(fd);
-    }
-    free(copy);
-    return rc;
-}
-
 enum err_code cli_save_finish(struct cli_save *s, struct err *err)
 {
     if (!s->path)
@@ -185,7 +169,7 @@ enum err_code cli_save_finish(struct cli_save *s, struct err *err)
         return save_fail(s->path, errno, err);
     free(s->grows);
     s->grows = NULL;
-    if (sync_folder(s->path) < 0)
+    if (sync_folder_of(s->path) < 0)
         return save_fail(s->path, errno, err);
     return ERR_OK;
 }

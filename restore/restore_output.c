@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/sync.h"
 
 #define PIECE ((size_t)1 << 20)
 #define PIECES 8
@@ -125,6 +126,9 @@ static void run_end(struct lane_item *item)
     }
     if (!good)
         unlink(o->temporary);
+    else if (sync_folder_of(o->path) < 0)
+        err_set(&o->err, ERR_IO, errno, "%s: its name may not outlive a power "
+                "cut: %s", o->path, strerror(errno));
     close(o->fd);
 }
 
