@@ -88,8 +88,10 @@ def hidden(sim):
 
 
 def run_until_paused(gw):
-    """Back web up again and again; the job that has to wait."""
-    for _ in range(12):
+    """Back web up again and again; the job that has to wait. What is known of
+    an SR may be some seconds old, and a backup takes less."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         job = gw.ok("backup", "--no-wait", "web").split()[-1]
         shown = until(lambda: paused(gw, job) or gw.json(
             "job", "show", job)["state"] == "succeeded")

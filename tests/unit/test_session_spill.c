@@ -111,9 +111,11 @@ static struct rig_backup backup(uint64_t ceiling)
         .disk = {{{.vdi = {{9}}, .name = "root", .bytes = LEN}, noise}}};
 }
 
+/* Starts anew: a turn may begin when the time is over already, and would then
+ * wait for something else to come. */
 static void ms(struct timer *t)
 {
-    (void)t;
+    timer_start(rig.loop, t, 5, ms);
 }
 
 static void turn(void)
