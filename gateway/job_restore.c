@@ -296,7 +296,8 @@ static void on_checked(void *ctx, const struct err *err)
 }
 
 /* XAPI replaces a VM, or a template, that has the uuid of a VM which keeps its
- * own; a vTPM's uuid may be there once. The inventory knows neither. */
+ * own; a vTPM's uuid may be there once. The inventory has no default templates
+ * and no vTPMs, and was taken a while ago. */
 static void check_uuids(struct restore *r)
 {
     struct xenapi_taken_uuid uuids[XENAPI_TAKEN_MAX] = {{"VM", r->vm_uuid}};
