@@ -378,14 +378,15 @@ bool session_spill_first(struct session *s)
            (s->spill.reading || next_back(s));
 }
 
-/* Those that are in memory and wait for their PUT. */
+/* Those that are in memory and wait for their PUT. Where an upload is still
+ * being opened nothing can be sent, so that is none to wait for. */
 static unsigned waiting(const struct session *s)
 {
     unsigned n = 0;
 
     for (const struct session_pack *p = s->packs; p; p = p->next)
-        for (const struct session_part *part = p->parts; part;
-             part = part->next)
+        for (const struct session_part *part = p->upload ? p->parts : NULL;
+             part; part = part->next)
             n += part->complete && part->slab && !part->sent && !part->sending;
     return n;
 }

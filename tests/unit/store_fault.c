@@ -51,7 +51,8 @@ static void on_turn(struct timer *t)
         store_fault_finish(op);
         return;
     }
-    if (store_fault_acts(op, FAULT_HOLD) && !op->held) {
+    if (store_fault_acts(op, FAULT_HOLD) && !op->held &&
+        op->releases == store_fault_of(op)->releases) {
         op->held = true;
         op->next = store_fault_of(op)->held;
         store_fault_of(op)->held = op;
@@ -70,6 +71,7 @@ static void start(struct fault_op *op)
     struct fault_store *fs = store_fault_of(op);
     uint64_t delay = 0;
 
+    op->releases = fs->releases;
     fs->counts[op->kind]++;
     fs->counts[FAULT_ANY]++;
     fs->base.requests++;
@@ -431,6 +433,7 @@ size_t store_fault_release(struct store *s)
     struct fault_store *fs = (struct fault_store *)s;
     size_t n = 0;
 
+    fs->releases++;
     while (fs->held) {
         struct fault_op *op = fs->held;
 

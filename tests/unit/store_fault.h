@@ -67,7 +67,8 @@ struct store *store_fault_new(struct loop *loop, struct store_fault_bucket *b);
  * whose turn it is acts. At most 32. */
 void store_fault_add(struct store *s, const struct store_fault_rule *rule);
 void store_fault_clear(struct store *s);
-/* Let go what FAULT_HOLD holds; returns how many. */
+/* Let go what FAULT_HOLD holds, and what has begun and would be held next;
+ * returns how many were. */
 size_t store_fault_release(struct store *s);
 size_t store_fault_held(const struct store *s);
 

@@ -51,7 +51,7 @@ struct fault_store {
     struct rule rules[RULES_MAX];
     size_t rule_count;
     struct fault_op *held;
-    size_t piece_bytes, live;
+    size_t piece_bytes, live, releases;
     int64_t ahead_ms;
     uint64_t counts[FAULT_KINDS];
 };
@@ -64,6 +64,7 @@ struct fault_op {
     const struct store_fault_rule *rule; /* that acts on it, or NULL */
     struct store_fault_rule rule_copy;
     bool held, cancelled, paused, in_callback;
+    size_t releases; /* of the store, when it began */
     char name[STORE_NAME_MAX]; /* or the prefix */
     char after[STORE_NAME_MAX];
     struct slice *body;
