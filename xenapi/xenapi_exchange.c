@@ -81,12 +81,14 @@ static void finish(struct xenapi_exchange *x)
 /* Both went wrong: whose words are the cause? */
 static void merge(struct xenapi_exchange *x)
 {
-    /* What was wrong with the bytes we saw first, and cut the stream for it;
+    /* What was wrong with the bytes, or that there is no memory for them, we
+     * saw first, and cut the stream for it;
      * a cut that we only saw has its cause at the pool. A task is cancelled
      * for something else, too. */
     bool ours = x->stream_err.code == ERR_INTEGRITY ||
                 x->stream_err.code == ERR_PROTOCOL ||
                 x->stream_err.code == ERR_TIMEOUT ||
+                x->stream_err.code == ERR_NOMEM ||
                 x->task_err.code == ERR_CANCELLED;
 
     x->err = ours ? x->stream_err : x->task_err;
