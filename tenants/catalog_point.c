@@ -318,6 +318,21 @@ struct vm_found {
     int64_t tenant_id;
 };
 
+/* A candidate, told behind those before it. */
+static void point_take_vm(struct sqlite3_stmt *stmt, struct vm_found *out,
+                          char *said, size_t size, unsigned before)
+{
+    void *owned = NULL;
+    struct catalog_db_row r = {.stmt = stmt, .owned = &owned};
+    size_t at = strlen(said);
+
+    catalog_db_copy(&r, out->uuid, sizeof(out->uuid));
+    out->tenant_id = catalog_db_int(&r);
+    snprintf(said + at, size - at, "%s%s of tenant %s", before ? ", " : "",
+             out->uuid, catalog_db_text(&r));
+    catalog_db_release(&owned);
+}
+
 /*
  * The VM that `text` names among those whose points are in view: a uuid, a
  * name, or POOL/NAME. A VM that two tenants have points of counts twice.
@@ -358,20 +373,8 @@ static enum err_code point_find_vm(struct catalog *c,
         within->tenant_id, within->vault_id);
     if (!stmt)
         return err->code;
-    while ((step = catalog_db_next(c, stmt, err)) > 0) {
-        void *owned = NULL;
-        struct catalog_db_row r = {.stmt = stmt, .owned = &owned};
-        size_t at = strlen(said);
-        const char *vm_tenant;
-
-        catalog_db_copy(&r, out->uuid, sizeof(out->uuid));
-        out->tenant_id = catalog_db_int(&r);
-        vm_tenant = catalog_db_text(&r);
-        snprintf(said + at, sizeof(said) - at, "%s%s of tenant %s",
-                 count ? ", " : "", out->uuid, vm_tenant);
-        catalog_db_release(&owned);
-        count++;
-    }
+    while ((step = catalog_db_next(c, stmt, err)) > 0)
+        point_take_vm(stmt, out, said, sizeof(said), count++);
     catalog_db_done(c, stmt);
     if (step < 0)
         return err->code;
