@@ -3,7 +3,7 @@
 """count_junit.py FILE STATUS: "passed failed skipped" of what ctest wrote.
 
 STATUS is ctest's own: when it ended badly though no test failed, or wrote
-nothing, that counts as one failure.
+nothing, that counts as one failure. What failed is named on standard error.
 """
 import sys
 import xml.etree.ElementTree as tree
@@ -19,6 +19,7 @@ def counts(path):
             skipped += 1
         else:
             failed += 1
+            print(f"not ok {case.get('name')}", file=sys.stderr)
     return passed, failed, skipped
 
 

@@ -272,7 +272,10 @@ static bool stands_still(const struct rig_backup *b)
     static uint64_t total;
     static unsigned turns;
 
-    turns = b == of && b->total == total ? turns + 1 : 0;
+    if (of && b == of && b->total == total)
+        turns++;
+    else
+        turns = 0;
     of = b;
     total = b->total;
     return turns > 400 || b->done;
