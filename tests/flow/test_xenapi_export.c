@@ -531,20 +531,15 @@ static void a_member_without_trust_is_refused(void **state)
 
 static void a_pause_of_ours_is_no_stall(void **state)
 {
-    struct pool_rig_opts o;
     struct pipe p;
 
     (void)state;
-    pool_rig_opts(&rig, &o);
-    o.session.timing.stall = 150;
-    pool_rig_session(&rig, &o);
-    pool_rig_opts_fini(&o);
     pipe_open(&p);
     pipe_start(&p, cold, false);
     while (p.fed < 1000000)
         pool_rig_run_ms(&rig, 1);
-    /* nothing is taken for several times the limit */
-    timer_start(rig.loop, &p.resume, 900, on_resume);
+    /* nothing is taken for three times the limit */
+    timer_start(rig.loop, &p.resume, 3000, on_resume);
     pool_rig_wait(&rig, &p.end.done, 1);
     if (p.end.err.code != ERR_OK)
         fail_msg("%s", p.end.err.text);
