@@ -216,7 +216,8 @@ static enum err_code decompress(struct xva_read *r, ZSTD_inBuffer *in,
     r->in_frame = left != 0;
     r->out_pos = 0;
     r->out_len = out.pos;
-    r->more_out = out.pos == out.size;
+    /* Asked for more behind a frame's end it would wait for the next frame. */
+    r->more_out = out.pos == out.size && left != 0;
     return ERR_OK;
 }
 

@@ -281,6 +281,77 @@ static void events_do_not_depend_on_how_the_stream_is_cut(void **state)
     buf_fini(&plain);
 }
 
+/* As the program zstd does with a pipe: the last frame's end comes for itself,
+ * with the checksum. */
+static void compress_piped(const struct buf *from, struct buf *to)
+{
+    ZSTD_CCtx *c = ZSTD_createCCtx();
+    size_t step = ZSTD_CStreamInSize(), left = 1;
+    uint8_t *out = malloc(ZSTD_CStreamOutSize());
+
+    buf_init(to, ARCHIVE_MAX);
+    ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1);
+    for (size_t at = 0; left; at += step) {
+        size_t n = at < from->len ? from->len - at : 0;
+        ZSTD_EndDirective how = n ? ZSTD_e_continue : ZSTD_e_end;
+        ZSTD_inBuffer in = {from->data + (n ? at : 0), n < step ? n : step, 0};
+
+        do {
+            ZSTD_outBuffer o = {out, ZSTD_CStreamOutSize(), 0};
+
+            left = ZSTD_compressStream2(c, &o, &in, how);
+            assert_false(ZSTD_isError(left));
+            assert_true(buf_add(to, out, o.pos));
+        } while (how == ZSTD_e_end ? left > 0 : in.pos < in.size);
+        left = how != ZSTD_e_end;
+    }
+    free(out);
+    ZSTD_freeCCtx(c);
+}
+
+/* One disk, of the size that makes the archive a multiple of what the decoder
+ * gives out at once. */
+static void build_even(struct buf *b)
+{
+    struct build_disk disk = {"Ref:3", 512 * 1024};
+    size_t whole = ZSTD_DStreamOutSize();
+    uint8_t *p = block_of(1);
+
+    for (int round = 0; round < 2; round++) {
+        buf_init(b, ARCHIVE_MAX);
+        build_ova_entry(b, &disk, 1);
+        build_block(b, "Ref:3/00000000", p, disk.size);
+        build_end(b);
+        if (round == 0) {
+            disk.size += whole - b->len % whole;
+            buf_fini(b);
+        }
+    }
+    assert_int_equal(b->len % whole, 0);
+    free(p);
+}
+
+static void a_compressed_stream_may_end_with_a_full_buffer(void **state)
+{
+    struct buf plain, packed;
+    struct seen s;
+    struct err err;
+
+    (void)state;
+    build_even(&plain);
+    for (unsigned k = 0; k < 4; k++) {
+        (k & 1 ? compress_piped : compress)(&plain, &packed);
+        seen_init(&s);
+        if (run(&packed, k & 2 ? 16384 : ARCHIVE_MAX, false, 0, &s, &err) !=
+            ERR_OK)
+            fail_msg("way %u: %s", k, err.text);
+        assert_non_null(strstr(s.log, "END"));
+        seen_fini(&s);
+        buf_fini(&packed);
+    }
+    buf_fini(&plain);
+}
+
 static void deferred_blocks_carry_the_sums_of_the_archive(void **state)
 {
     struct buf plain;
@@ -546,6 +617,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_do_not_depend_on_how_the_stream_is_cut),
+        cmocka_unit_test(a_compressed_stream_may_end_with_a_full_buffer),
         cmocka_unit_test(deferred_blocks_carry_the_sums_of_the_archive),
         cmocka_unit_test(a_deferred_mismatch_names_the_block),
         cmocka_unit_test(
