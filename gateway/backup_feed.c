@@ -122,13 +122,30 @@ void backup_feed_drained(void *ctx)
 
 /* --- what the reader finds ----------------------------------------------- */
 
+static bool is_exported(const struct ova *ova, const char *uuid)
+{
+    for (size_t i = 0; i < ova_disk_count(ova); i++)
+        if (strcmp(ova_disk(ova, i)->vdi_uuid, uuid) == 0)
+            return true;
+    return false;
+}
+
+/* Whoever removes a disk of the snapshot takes it out of the export, which is
+ * whole then as far as the pool and the archive can tell. */
 static void on_ova(void *ctx, const struct ova *ova, const uint8_t *text,
                    size_t len)
 {
     struct backup_pipe *p = ctx;
+    struct err err = {0};
 
     if (!buf_add(&p->ova, text, len))
-        err_set(&p->stream, ERR_NOMEM, 0, "ova.xml of %zu bytes", len);
+        err_set(&err, ERR_NOMEM, 0, "ova.xml of %zu bytes", len);
+    for (size_t i = 0; i < p->opts.disk_count && err.code == ERR_OK; i++)
+        if (!is_exported(ova, p->disks[i].exported_uuid))
+            err_set(&err, ERR_PROTOCOL, 0,
+                    "the export lacks a disk that the snapshot had: %s ('%s')",
+                    p->disks[i].exported_uuid, p->disks[i].name);
+    err_keep(&p->stream, &err);
 }
 
 static const struct backup_pipe_disk *

@@ -181,6 +181,29 @@ def asking_may_fail():
             "job", "show", job)["state"] == "succeeded"))
 
 
-for test in (at_most_so_many, a_backlog_pauses_its_sr, asking_may_fail):
+def a_disk_that_goes_is_missed():
+    web = gwcase.vm("web", disk(), disk(QUICK))
+    with simlib.Sim(world(web)) as sim, gwlib.Gateway() as gw:
+        gwcase.set_up(gw, sim)
+        pool = sim.login("paris")
+        sim.fault("rpc_delay", method="task.create", ms=4000)
+        job = gw.ok("backup", "--no-wait", "web").split()[-1]
+        until(lambda: gw.json("job", "show", job)["stage"] == "transfer" and
+              [f for f in sim.get("faults") if f["hits"]])
+        gone = [d for d in sim.state("paris")["vdis"]
+                if d["is_a_snapshot"] and d["name_label"] == "web 1"]
+        checks.same("the snapshot has its second disk", len(gone), 1)
+        pool("VDI.destroy", gone[0]["ref"])
+        until(lambda: gw.json("job", "show", job)["state"] != "running")
+        shown = gw.json("job", "show", job)
+        checks.check("an export without it is not taken for the whole VM",
+                     shown["state"] == "failed" and
+                     gone[0]["uuid"] in str(shown["error"]), shown)
+        checks.same("no point came of it", gw.json("point", "list"), [])
+        checks.same("nothing is left", gwcase.left_behind(gw, sim), [])
+
+
+for test in (at_most_so_many, a_backlog_pauses_its_sr, asking_may_fail,
+             a_disk_that_goes_is_missed):
     checks.run(test.__name__, test)
 checks.finish()
