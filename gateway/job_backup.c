@@ -36,6 +36,7 @@ static void on_export_done(void *ctx, const struct err *err)
         job_backup_end(b);
     } else {
         b->committing = true;
+        b->shown_ms = 0; /* an outage is told in this stage, too */
         job_stage(b->job, "commit");
         backup_pipe_commit(b->pipe);
     }

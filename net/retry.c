@@ -58,8 +58,16 @@ bool retry_again(struct retry *r, uint64_t now_ms, uint64_t asked_ms,
         wait = asked_ms;
     if (__builtin_add_overflow(now_ms, wait, &end))
         return false;
-    if (r->policy.total_ms > 0 && end - r->began_ms > r->policy.total_ms)
-        return false;
+    if (r->policy.total_ms > 0 && end - r->began_ms > r->policy.total_ms) {
+        const uint64_t spent = now_ms - r->began_ms;
+
+        /* A long wait of ours would waste the rest; the peer's is not cut. */
+        if (spent >= r->policy.total_ms || asked_ms >= wait)
+            return false;
+        wait = r->policy.total_ms - spent;
+        if (wait <= r->policy.base_ms / 2 || wait < asked_ms)
+            return false;
+    }
     *delay_ms = wait;
     return true;
 }

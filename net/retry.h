@@ -15,7 +15,8 @@ struct retry_policy {
     uint64_t base_ms;   /* the first wait, at most; doubles each time */
     uint64_t cap_ms;    /* no wait is longer, unless the peer asks for it */
     unsigned tries_max; /* the first one counts; 0: no limit */
-    uint64_t total_ms;  /* no try begins later than this after the first; 0: no
+    uint64_t total_ms;  /* no try begins later than this after the first, and
+                           the last one begins then or shortly before; 0: no
                            limit */
     /* 64 random bits; NULL: the kernel's. */
     uint64_t (*random)(void *ctx);
@@ -35,8 +36,8 @@ void retry_init(struct retry *r, const struct retry_policy *policy,
 
 /*
  * The try failed. True: try again after *delay_ms, which lies between half the
- * back-off and all of it, and is at least asked_ms (a peer's Retry-After; 0:
- * none). False: enough.
+ * back-off and all of it, or where time ends earlier is what is left, and is at
+ * least asked_ms (a peer's Retry-After; 0: none). False: enough.
  */
 bool retry_again(struct retry *r, uint64_t now_ms, uint64_t asked_ms,
                  uint64_t *delay_ms);

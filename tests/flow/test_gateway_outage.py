@@ -136,10 +136,14 @@ def spilled(ceph):
         wait_for("the end of the export", lambda: export_bytes(w) - read >=
                  208 * MIB or running.poll() is not None)
         used = spill_used(w)
-        wait_for("words of the outage", lambda: "store down since" in
-                 (gwcase.last_job(w.gw)["stage"] or "") or
-                 running.poll() is not None, 20)
-        stage = gwcase.last_job(w.gw)["stage"]
+        stage = ""
+
+        def told():
+            nonlocal stage
+            stage = gwcase.last_job(w.gw)["stage"] or ""
+            return "store down since" in stage or running.poll() is not None
+
+        wait_for("words of the outage", told, 20)
         time.sleep(max(0, 10 - (time.monotonic() - down)))
         checks.check("a store is down for ten minutes: the export is read to "
                      "its end, in parts that are spilled",
@@ -148,7 +152,7 @@ def spilled(ceph):
                      (running.poll(), export_bytes(w) - read, used))
         checks.check("and the job says so", re.search(
             r", store down since \d\d:\d\d:\d\dZ, \d+ MiB spilled$",
-            stage or ""), stage)
+            stage), stage)
         checks.same("the file has no name", os.listdir(folder), [])
         w.proxy.up()
         _, err = running.communicate(timeout=120)

@@ -102,6 +102,34 @@ static void no_try_begins_after_the_time_is_up(void **state)
     assert_false(retry_again(&r, UINT64_MAX - 10, 0, &delay));
 }
 
+/* Four minutes shall not be three because the next wait were a long one. */
+static void the_last_try_begins_when_the_time_is_up(void **state)
+{
+    uint64_t bits = 0, delay, now = 5000, tries = 0;
+    struct retry_policy policy = {.base_ms = 100,
+                                  .cap_ms = 100000,
+                                  .total_ms = 1000,
+                                  .random = fixed_bits,
+                                  .ctx = &bits};
+    struct retry r;
+
+    (void)state;
+    retry_init(&r, &policy, now);
+    while (retry_again(&r, now, 0, &delay)) {
+        now += delay;
+        tries++;
+    }
+    assert_int_equal(now, 6000);
+    assert_int_equal(tries, 5); /* 50, 150, 350, 750 and the end */
+    retry_init(&r, &policy, 0);
+    assert_true(retry_again(&r, 940, 0, &delay)); /* 990 */
+    assert_int_equal(delay, 50);
+    assert_false(retry_again(&r, 950, 0, &delay)); /* too soon to be of use */
+    assert_true(retry_again(&r, 900, 90, &delay));
+    assert_int_equal(delay, 100);
+    assert_false(retry_again(&r, 900, 101, &delay));
+}
+
 static void peer_may_ask_for_longer_but_not_beyond_the_time(void **state)
 {
     uint64_t bits = 0, delay;
@@ -145,6 +173,7 @@ int main(void)
         cmocka_unit_test(kernel_gives_the_jitter_otherwise),
         cmocka_unit_test(tries_are_counted_with_the_first),
         cmocka_unit_test(no_try_begins_after_the_time_is_up),
+        cmocka_unit_test(the_last_try_begins_when_the_time_is_up),
         cmocka_unit_test(peer_may_ask_for_longer_but_not_beyond_the_time),
         cmocka_unit_test(long_series_overflow_nothing),
     };
