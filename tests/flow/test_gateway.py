@@ -307,6 +307,10 @@ def two_at_once():
             json.dumps, points.values())) == sorted(map(
                 json.dumps, wanted.values())), points)
         gw.ok("backup", "a", "b")
+        status = gw.json("status")
+        checks.same("jobs that are done leave nothing and hold no memory",
+                    (gwcase.left_behind(gw, sim), status["places_to_tidy"],
+                     status["memory_used"]), ([], 0, 0))
         checks.check("one command backs up several VMs",
                      len(gwcase.read_points(gw, key)) == 4)
 

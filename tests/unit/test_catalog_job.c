@@ -196,11 +196,13 @@ static void a_job_needs_things_that_are_there_and_the_tenants(void **state)
     job.pool_id = 999;
     assert_int_equal(catalog_job_add(j->f.c, &job, id, &j->f.err),
                      ERR_NOT_FOUND);
-    assert_ok(&j->f, catalog_tenant_set_state(j->f.c, "acme",
-                                              CATALOG_TENANT_LEFT,
-                                              &j->f.err));
-    assert_int_equal(jobs_try(j, "backup", j->acme, id), ERR_DENIED);
-    assert_ok(&j->f, jobs_try(j, "restore", j->acme, id));
+    for (int s = CATALOG_TENANT_SUSPENDED; s <= CATALOG_TENANT_LEFT; s++) {
+        assert_ok(&j->f, catalog_tenant_set_state(
+                             j->f.c, "acme", (enum catalog_tenant_state)s,
+                             &j->f.err));
+        assert_int_equal(jobs_try(j, "backup", j->acme, id), ERR_DENIED);
+        assert_ok(&j->f, jobs_try(j, "restore", j->acme, id));
+    }
 }
 
 static void filters_narrow_the_list(void **state)

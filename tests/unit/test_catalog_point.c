@@ -240,6 +240,9 @@ static void only_points_made_here_settle_the_owner(void **state)
     planted.started_ms = p->f.now_ms + 1000;
     assert_ok(&p->f, catalog_point_put(p->f.c, &planted, &p->f.err));
     assert_int_equal(owner(p, VM_1), p->acme);
+    planted.vm_uuid = VM_2; /* nobody's yet: it stays so */
+    assert_ok(&p->f, catalog_point_put(p->f.c, &planted, &p->f.err));
+    assert_int_equal(owner(p, VM_2), 0);
 }
 
 static void a_backup_does_not_undo_a_move(void **state)

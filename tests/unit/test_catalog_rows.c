@@ -9,6 +9,7 @@
 
 #include "tests/unit/catalog_fixture.h"
 #include "tenants/catalog_audit.h"
+#include "tenants/catalog_db.h"
 #include "tenants/catalog_job.h"
 #include "tenants/catalog_rule.h"
 #include "tenants/catalog_token.h"
@@ -254,13 +255,17 @@ static void rules_are_listed_by_tenant_and_pool(void **state)
 static void a_pool_password_opens_and_is_not_in_the_file(void **state)
 {
     struct fixture *f = *state;
-    int64_t id = fixture_pool(f, "p");
+    int64_t id = fixture_pool(f, "p"), bare;
     struct buf b;
 
     buf_init_secret(&b, 256);
     assert_ok(f, catalog_pool_password(f->c, id, &b, &f->err));
     assert_int_equal(b.len, 6);
     assert_memory_equal(b.data, "s3cret", 6);
+    assert_ok(f, catalog_db_one(f->c, &f->err, "", &bare,
+                                "SELECT instr(password, CAST('s3cret' AS BLOB))"
+                                " FROM pool WHERE length(password) > 6", ""));
+    assert_int_equal(bare, 0);
     buf_clear(&b);
     assert_ok(f, catalog_pool_set_password(f->c, id, "other", &f->err));
     assert_ok(f, catalog_pool_password(f->c, id, &b, &f->err));
@@ -425,11 +430,12 @@ static void vault_secrets_come_back_each_from_its_place(void **state)
 {
     struct fixture *f = *state;
     uint8_t state_bytes[3] = {0, 255, 0};
-    int64_t id;
+    int64_t id, other, bare;
     struct buf b;
 
     fixture_tenant(f, "acme");
     id = fixture_vault(f, "acme", "main");
+    other = fixture_vault(f, "acme", "other");
     buf_init_secret(&b, 1024);
     assert_int_equal(catalog_vault_secret_get(f->c, id,
                                               CATALOG_VAULT_IDENTITY, &b,
@@ -437,7 +443,7 @@ static void vault_secrets_come_back_each_from_its_place(void **state)
                      ERR_NOT_FOUND);
     assert_ok(f, catalog_vault_secret_set(
                      f->c, id, CATALOG_VAULT_IDENTITY,
-                     (struct slice){(const uint8_t *)"id", 2}, &f->err));
+                     (struct slice){(const uint8_t *)"secret", 6}, &f->err));
     assert_ok(f, catalog_vault_secret_set(
                      f->c, id, CATALOG_VAULT_WRITER_STATE,
                      (struct slice){state_bytes, 3}, &f->err));
@@ -449,7 +455,24 @@ static void vault_secrets_come_back_each_from_its_place(void **state)
     buf_clear(&b);
     assert_ok(f, catalog_vault_secret_get(f->c, id, CATALOG_VAULT_IDENTITY,
                                           &b, &f->err));
-    assert_memory_equal(b.data, "id", 2);
+    assert_memory_equal(b.data, "secret", 6);
+    assert_ok(f, catalog_db_one(f->c, &f->err, "", &bare,
+                                "SELECT instr(identity, CAST('secret' AS BLOB))"
+                                " FROM vault WHERE length(identity) > 6", ""));
+    assert_int_equal(bare, 0);
+    /* Who can write the file has nothing of putting it elsewhere. */
+    assert_ok(f, catalog_db_exec(f->c, &f->err,
+                                 "UPDATE vault SET identity = m.identity,"
+                                 " credentials = m.identity"
+                                 " FROM vault m WHERE m.name = 'main'", ""));
+    assert_int_equal(catalog_vault_secret_get(f->c, other,
+                                              CATALOG_VAULT_IDENTITY, &b,
+                                              &f->err),
+                     ERR_KEY);
+    assert_int_equal(catalog_vault_secret_get(f->c, id,
+                                              CATALOG_VAULT_CREDENTIALS, &b,
+                                              &f->err),
+                     ERR_KEY);
     buf_fini(&b);
     assert_ok(f, catalog_vault_remove(f->c, id, &f->err));
     assert_int_equal(catalog_vault_remove(f->c, id, &f->err), ERR_NOT_FOUND);
