@@ -269,3 +269,20 @@ char *pool_rig_ref(struct pool_rig *r, const char *name)
     assert_non_null(found);
     return found;
 }
+
+void pool_rig_ask(struct pool_rig *r, struct pool_rig_end *e)
+{
+    pool_rig_call(r, e, "VM.get_by_uuid",
+                  xenapi_call_params("s", pool_rig_vm(r, "web")), false);
+}
+
+void pool_rig_expect(struct pool_rig *r)
+{
+    struct pool_rig_end e;
+
+    pool_rig_ask(r, &e);
+    if (e.err.code != ERR_OK)
+        fail_msg("%s", e.err.text);
+    assert_memory_equal(e.text, "OpaqueRef:", 10);
+    pool_rig_end_fini(&e);
+}

@@ -77,6 +77,9 @@ void pool_rig_on_count(void *ctx, const struct err *err, size_t count);
 /* Make a call and wait. params as of xenapi_call_params(), taken. */
 void pool_rig_call(struct pool_rig *r, struct pool_rig_end *e,
                    const char *method, struct xmlrpc *params, bool async);
+/* One that reads, of VM "web"; the second fails the test if it fails. */
+void pool_rig_ask(struct pool_rig *r, struct pool_rig_end *e);
+void pool_rig_expect(struct pool_rig *r);
 /* Everything, or one VM by its uuid. */
 void pool_rig_inventory(struct pool_rig *r, struct pool_rig_end *e,
                         const char *uuid);

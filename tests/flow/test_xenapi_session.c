@@ -66,23 +66,6 @@ static int after(void **state)
     return 0;
 }
 
-static void get_name(struct pool_rig_end *e)
-{
-    pool_rig_call(&rig, e, "VM.get_by_uuid",
-                  xenapi_call_params("s", pool_rig_vm(&rig, "web")), false);
-}
-
-static void expect_name(void)
-{
-    struct pool_rig_end e;
-
-    get_name(&e);
-    if (e.err.code != ERR_OK)
-        fail_msg("%s", e.err.text);
-    assert_memory_equal(e.text, "OpaqueRef:", 10);
-    pool_rig_end_fini(&e);
-}
-
 static void an_inventory_tells_what_the_pool_has(void **state)
 {
     const struct xenapi_inventory *inv;
@@ -183,7 +166,7 @@ static void a_wrong_password_is_sent_once(void **state)
     pool_rig_session(&rig, &o);
     pool_rig_opts_fini(&o);
     for (int i = 0; i < 4; i++) {
-        get_name(&e);
+        pool_rig_ask(&rig, &e);
         assert_int_equal(e.err.code, ERR_DENIED);
         assert_non_null(strstr(e.err.text, "pool paris does not accept the "
                                            "password of user root"));
@@ -193,7 +176,7 @@ static void a_wrong_password_is_sent_once(void **state)
     xenapi_session_health(rig.session, &health);
     assert_int_equal(health.code, ERR_DENIED);
     xenapi_session_set_password(rig.session, "secret");
-    expect_name();
+    pool_rig_expect(&rig);
     xenapi_session_health(rig.session, &health);
     assert_int_equal(health.code, ERR_OK);
 }
@@ -209,7 +192,7 @@ static void a_member_sends_us_to_the_coordinator(void **state)
              (int)sim_host_port(&rig.sim, 0, 1));
     pool_rig_session(&rig, &o);
     pool_rig_opts_fini(&o);
-    expect_name();
+    pool_rig_expect(&rig);
     assert_string_equal(xenapi_session_coordinator(rig.session),
                         sim_host(&rig.sim, 0, 0, "address"));
 }
@@ -223,7 +206,7 @@ static void hosts_that_name_each_other_end_in_an_error(void **state)
               "{\"name\": \"host_is_slave\", \"count\": 0, "
               "\"address\": \"%s\"}",
               sim_host(&rig.sim, 0, 1, "address"));
-    get_name(&e);
+    pool_rig_ask(&rig, &e);
     assert_int_equal(e.err.code, ERR_PROTOCOL);
     assert_non_null(strstr(e.err.text, "no one is coordinator"));
     pool_rig_end_fini(&e);
@@ -234,18 +217,18 @@ static void a_lost_session_is_replaced(void **state)
     struct pool_rig_end e;
 
     (void)state;
-    expect_name();
+    pool_rig_expect(&rig);
     sim_do(&rig.sim, "/sim/sessions/expire", "{\"pool\": \"paris\"}");
-    expect_name();
+    pool_rig_expect(&rig);
     assert_int_equal(sim_rpc_count(&rig.sim, "session.login_with_password"), 2);
     /* It is shared: others' calls may cost us the next one, too, ... */
     sim_fault(&rig.sim, "{\"name\": \"session_invalid\", \"count\": 3, "
                         "\"method\": \"VM.get_by_uuid\"}");
-    expect_name();
+    pool_rig_expect(&rig);
     /* ... and not for ever. */
     sim_fault(&rig.sim, "{\"name\": \"session_invalid\", \"count\": 0, "
                         "\"method\": \"VM.get_by_uuid\"}");
-    get_name(&e);
+    pool_rig_ask(&rig, &e);
     assert_int_equal(e.err.code, ERR_AGAIN);
     assert_string_equal(e.code, "SESSION_INVALID");
     assert_null(strstr(e.err.text, "OpaqueRef"));
@@ -257,7 +240,7 @@ static void sessions_are_left_behind_nowhere(void **state)
     struct json *j;
 
     (void)state;
-    expect_name();
+    pool_rig_expect(&rig);
     pool_rig_end_session(&rig);
     assert_int_equal(sim_rpc_count(&rig.sim, "session.logout"), 1);
     j = sim_call(&rig.sim, "/sim/state", NULL);
@@ -272,10 +255,10 @@ static void a_booting_host_is_waited_for_within_bounds(void **state)
 
     (void)state;
     sim_fault(&rig.sim, "{\"name\": \"host_still_booting\", \"count\": 3}");
-    expect_name();
+    pool_rig_expect(&rig);
     pool_rig_session(&rig, NULL);
     sim_fault(&rig.sim, "{\"name\": \"host_still_booting\", \"count\": 0}");
-    get_name(&e);
+    pool_rig_ask(&rig, &e);
     assert_int_equal(e.err.code, ERR_AGAIN);
     assert_non_null(strstr(e.err.text, "HOST_STILL_BOOTING"));
     pool_rig_end_fini(&e);
@@ -294,7 +277,7 @@ static void nobody_there_is_unreachable_at_once(void **state)
     o.session.trust = o.peers[0].trust;
     pool_rig_session(&rig, &o);
     pool_rig_opts_fini(&o);
-    get_name(&e);
+    pool_rig_ask(&rig, &e);
     assert_int_equal(e.err.code, ERR_UNREACHABLE);
     assert_non_null(strstr(e.err.text, "pool paris"));
     pool_rig_end_fini(&e);
@@ -303,35 +286,35 @@ static void nobody_there_is_unreachable_at_once(void **state)
 static void another_coordinator_is_found_among_the_members(void **state)
 {
     (void)state;
-    expect_name();
+    pool_rig_expect(&rig);
     sim_do(&rig.sim, "/sim/pool/coordinator", "{\"host\": \"p3\"}");
     sim_do(&rig.sim, "/sim/host/down", "{\"host\": \"p1\", \"down\": true}");
-    expect_name();
+    pool_rig_expect(&rig);
     assert_string_equal(xenapi_session_coordinator(rig.session),
                         sim_host(&rig.sim, 0, 2, "address"));
     sim_do(&rig.sim, "/sim/host/down", "{\"host\": \"p1\", \"down\": false}");
     sim_do(&rig.sim, "/sim/pool/coordinator", "{\"host\": \"p1\"}");
-    expect_name(); /* HOST_IS_SLAVE, in the middle of a session */
+    pool_rig_expect(&rig); /* HOST_IS_SLAVE, in the middle of a session */
 }
 
 static void a_restarted_toolstack_is_waited_for(void **state)
 {
     (void)state;
-    expect_name();
+    pool_rig_expect(&rig);
     for (int i = 1; i <= 3; i++)
         sim_do(&rig.sim, "/sim/host/down",
                "{\"host\": \"p%d\", \"down\": true}", i);
     {
         struct pool_rig_end e;
 
-        get_name(&e); /* within timing.booting nobody came back */
+        pool_rig_ask(&rig, &e); /* within timing.booting nobody came back */
         assert_int_equal(e.err.code, ERR_UNREACHABLE);
         pool_rig_end_fini(&e);
     }
     for (int i = 1; i <= 3; i++)
         sim_do(&rig.sim, "/sim/host/down",
                "{\"host\": \"p%d\", \"down\": false}", i);
-    expect_name();
+    pool_rig_expect(&rig);
 }
 
 static void no_byte_is_sent_to_whom_we_do_not_trust(void **state)
@@ -347,13 +330,13 @@ static void no_byte_is_sent_to_whom_we_do_not_trust(void **state)
     assert_int_equal(http_trust_pin(wrong, &o.peers[0].trust, &err), ERR_OK);
     o.session.peer_count = 1;
     pool_rig_session(&rig, &o);
-    get_name(&e);
+    pool_rig_ask(&rig, &e);
     assert_int_equal(e.err.code, ERR_UNREACHABLE);
     pool_rig_end_fini(&e);
     /* no trust at all */
     o.session.peer_count = 0;
     pool_rig_session(&rig, &o);
-    get_name(&e);
+    pool_rig_ask(&rig, &e);
     assert_int_equal(e.err.code, ERR_UNREACHABLE);
     assert_non_null(strstr(e.err.text, "no certificate of it has been "
                                        "accepted"));
@@ -375,7 +358,7 @@ static void a_certificate_that_changed_is_refused(void **state)
     o.session.peer_count = 1;
     pool_rig_session(&rig, &o);
     pool_rig_opts_fini(&o);
-    get_name(&e);
+    pool_rig_ask(&rig, &e);
     assert_int_equal(e.err.code, ERR_UNREACHABLE);
     pool_rig_end_fini(&e);
     assert_int_equal(sim_counter(&rig.sim, "requests"), 0);
@@ -430,239 +413,6 @@ static void a_probe_shows_the_certificate_and_sends_nothing(void **state)
     assert_int_equal(seen.err.code, ERR_UNREACHABLE);
 }
 
-static void what_only_reads_is_asked_again(void **state)
-{
-    struct pool_rig_end e;
-
-    (void)state;
-    expect_name();
-    sim_fault(&rig.sim, "{\"name\": \"rpc_close\", \"count\": 2, "
-                        "\"method\": \"VM.get_by_uuid\"}");
-    expect_name();
-    sim_fault(&rig.sim, "{\"name\": \"rpc_close\", \"count\": 0, "
-                        "\"method\": \"VM.get_by_uuid\"}");
-    get_name(&e);
-    assert_int_equal(e.err.code, ERR_IO);
-    pool_rig_end_fini(&e);
-    sim_reset(&rig.sim);
-    sim_fault(&rig.sim, "{\"name\": \"rpc_close\", \"count\": 1, "
-                        "\"method\": \"VM.add_tags\"}");
-    char *ref = pool_rig_ref(&rig, "web");
-
-    pool_rig_call(&rig, &e, "VM.add_tags", xenapi_call_params("ss", ref, "new"),
-                  false);
-    assert_int_equal(e.err.code, ERR_IO);
-    assert_int_equal(sim_rpc_count(&rig.sim, "VM.add_tags"), 1);
-    pool_rig_end_fini(&e);
-    free(ref);
-}
-
-static void answers_that_are_none_are_asked_for_again(void **state)
-{
-    (void)state;
-    sim_fault(&rig.sim, "{\"name\": \"rpc_500\", "
-                        "\"method\": \"VM.get_by_uuid\"}");
-    sim_fault(&rig.sim, "{\"name\": \"rpc_garbage\", "
-                        "\"method\": \"VM.get_by_uuid\"}");
-    expect_name();
-    /* The 500 came instead of it. */
-    assert_int_equal(sim_rpc_count(&rig.sim, "VM.get_by_uuid"), 2);
-}
-
-static void answers_that_are_none_are_told(void **state)
-{
-    struct pool_rig_end e;
-
-    (void)state;
-    expect_name();
-    sim_fault(&rig.sim, "{\"name\": \"rpc_500\", \"count\": 3, "
-                        "\"method\": \"VM.get_by_uuid\"}");
-    get_name(&e);
-    assert_int_equal(e.err.code, ERR_REMOTE);
-    assert_int_equal(e.err.detail, 500);
-    pool_rig_end_fini(&e);
-    sim_fault(&rig.sim, "{\"name\": \"rpc_garbage\", \"count\": 3, "
-                        "\"method\": \"VM.get_by_uuid\"}");
-    get_name(&e);
-    assert_int_equal(e.err.code, ERR_PROTOCOL);
-    assert_non_null(strstr(e.err.text, "VM.get_by_uuid: "));
-    pool_rig_end_fini(&e);
-}
-
-/* Many at once: at most 20 are on their way, all are answered. */
-static void a_crowd_of_calls_is_served(void **state)
-{
-    enum { MANY = 300 };
-    static struct pool_rig_end ends[MANY];
-    struct xenapi_call_opts o = {.method = "VM.get_by_uuid",
-                                 .done = pool_rig_on_call};
-    struct err err = {0};
-
-    (void)state;
-    for (size_t i = 0; i < MANY; i++) {
-        pool_rig_end_init(&rig, &ends[i]);
-        o.params = xenapi_call_params("s", pool_rig_vm(&rig, "db"));
-        o.ctx = &ends[i];
-        assert_int_equal(xenapi_call_start(rig.session, &o, NULL, &err),
-                         ERR_OK);
-    }
-    for (size_t i = 0; i < MANY; i++) {
-        pool_rig_wait(&rig, &ends[i].done, 1);
-        assert_int_equal(ends[i].err.code, ERR_OK);
-        pool_rig_end_fini(&ends[i]);
-    }
-    assert_true(sim_counter(&rig.sim, "connections") <= 21);
-}
-
-static void make_task(void)
-{
-    struct pool_rig_end e;
-
-    pool_rig_call(&rig, &e, "task.create",
-                  xenapi_call_params("ss", "a task", "of a test"), false);
-    if (e.err.code != ERR_OK)
-        fail_msg("%s", e.err.text);
-    pool_rig_end_fini(&e);
-}
-
-/* Neither does a call that must not be done twice go into a connection that
- * has ended. */
-static void calls_that_write_share_a_connection_while_it_lasts(void **state)
-{
-    long had;
-
-    (void)state;
-    make_task();
-    had = sim_counter(&rig.sim, "connections");
-    for (int i = 0; i < 10; i++)
-        make_task();
-    /* one more where this machine slept for two seconds */
-    assert_true(sim_counter(&rig.sim, "connections") < had + 5);
-    sim_do(&rig.sim, "/sim/pool/restart",
-           "{\"pool\": \"paris\", \"connections\": true}");
-    pool_rig_run_ms(&rig, 100);
-    make_task();
-    assert_true(sim_counter(&rig.sim, "connections") > had);
-}
-
-/* Answers over 64 KiB are parsed on the lane; cancelling meanwhile is fine. */
-static void long_answers_are_parsed_aside(void **state)
-{
-    enum { MANY = 40 };
-    struct pool_rig_opts o;
-    struct pool_rig_end e;
-    const struct xenapi_inventory_opts io = {.done = pool_rig_on_inventory,
-                                             .ctx = &e};
-    struct xenapi_inventory_op *op = NULL;
-    struct lane *lane = NULL;
-    struct err err = {0};
-
-    (void)state;
-    for (int i = 0; i < MANY; i++)
-        sim_do(&rig.sim, "/sim/vm/add",
-               "{\"pool\": \"paris\", \"vm\": {\"name\": \"extra-%d\", "
-               "\"power_state\": \"Halted\"}}",
-               i);
-    assert_int_equal(lane_new("parse", 1, 8, &lane, &err), ERR_OK);
-    pool_rig_opts(&rig, &o);
-    o.session.lane = lane;
-    pool_rig_session(&rig, &o);
-    pool_rig_opts_fini(&o);
-    pool_rig_inventory(&rig, &e, NULL);
-    assert_int_equal(e.err.code, ERR_OK);
-    assert_int_equal(e.inventory->vm_count, 3 + MANY);
-    pool_rig_end_fini(&e);
-    for (unsigned ms = 0; ms < 60; ms += 6) {
-        assert_int_equal(xenapi_inventory_start(rig.session, &io, &op, &err),
-                         ERR_OK);
-        pool_rig_run_ms(&rig, ms);
-        if (!e.done)
-            xenapi_inventory_cancel(op);
-        pool_rig_wait(&rig, &e.done, 1);
-        pool_rig_end_fini(&e);
-    }
-    pool_rig_end_session(&rig);
-    assert_true(lane_free(lane, 10000));
-    for (int i = 0; i < MANY; i++)
-        sim_do(&rig.sim, "/sim/vm/remove", "{\"vm\": \"extra-%d\"}", i);
-}
-
-static void closing_ends_what_is_under_way(void **state)
-{
-    struct pool_rig_end call, inventory, task;
-    struct xenapi_call_opts o = {
-        .method = "VM.get_by_uuid", .done = pool_rig_on_call, .ctx = &call};
-    const struct xenapi_inventory_opts io = {.done = pool_rig_on_inventory,
-                                             .ctx = &inventory};
-    struct err err = {0};
-    char *ref = pool_rig_ref(&rig, "db");
-
-    (void)state;
-    expect_name();
-    sim_fault(&rig.sim,
-              "{\"name\": \"rpc_delay\", \"ms\": 20000, \"count\": 0}");
-    pool_rig_end_init(&rig, &call);
-    pool_rig_end_init(&rig, &inventory);
-    pool_rig_end_init(&rig, &task);
-    o.params = xenapi_call_params("s", pool_rig_vm(&rig, "db"));
-    assert_int_equal(xenapi_call_start(rig.session, &o, NULL, &err), ERR_OK);
-    assert_int_equal(xenapi_inventory_start(rig.session, &io, NULL, &err),
-                     ERR_OK);
-    o.method = "VM.start";
-    o.async = true;
-    o.params = xenapi_call_params("sbb", ref, true, false);
-    o.ctx = &task;
-    assert_int_equal(xenapi_call_start(rig.session, &o, NULL, &err), ERR_OK);
-    pool_rig_run_ms(&rig, 200);
-    sim_reset(&rig.sim); /* let the farewell through */
-    pool_rig_end_session(&rig);
-    assert_int_equal(call.done, 1);
-    assert_int_equal(call.err.code, ERR_CANCELLED);
-    assert_int_equal(inventory.done, 1);
-    assert_int_equal(inventory.err.code, ERR_CANCELLED);
-    assert_int_equal(task.done, 1);
-    assert_int_equal(task.err.code, ERR_CANCELLED);
-    free(ref);
-}
-
-static void a_cancelled_call_says_so(void **state)
-{
-    struct pool_rig_end e;
-    struct xenapi_call_opts o = {
-        .method = "VM.get_by_uuid", .done = pool_rig_on_call, .ctx = &e};
-    struct xenapi_call *c = NULL;
-    struct err err = {0};
-
-    (void)state;
-    for (unsigned ms = 0; ms < 3; ms++) { /* waiting to log in, posted */
-        if (ms == 2)
-            expect_name();
-        sim_fault(&rig.sim,
-                  "{\"name\": \"rpc_delay\", \"ms\": 300, \"count\": 1, "
-                  "\"method\": \"%s\"}",
-                  ms == 2 ? "VM.get_by_uuid" : "session.login_with_password");
-        pool_rig_end_init(&rig, &e);
-        o.params = xenapi_call_params("s", pool_rig_vm(&rig, "db"));
-        assert_int_equal(xenapi_call_start(rig.session, &o, &c, &err), ERR_OK);
-        pool_rig_run_ms(&rig, ms * 50 + 1);
-        xenapi_call_cancel(c);
-        assert_int_equal(e.done, 0);
-        pool_rig_wait(&rig, &e.done, 1);
-        assert_int_equal(e.err.code, ERR_CANCELLED);
-        pool_rig_end_fini(&e);
-        if (ms < 2)
-            pool_rig_session(&rig, NULL);
-    }
-    o.timeout_ms = 50;
-    sim_fault(&rig.sim, "{\"name\": \"rpc_delay\", \"ms\": 2000, "
-                        "\"method\": \"VM.get_by_uuid\"}");
-    o.params = xenapi_call_params("s", pool_rig_vm(&rig, "db"));
-    assert_int_equal(xenapi_call_start(rig.session, &o, &c, &err), ERR_OK);
-    pool_rig_wait(&rig, &e.done, 1);
-    assert_int_equal(e.err.code, ERR_TIMEOUT);
-    pool_rig_end_fini(&e);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -683,14 +433,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_certificate_that_changed_is_refused,
                                         before, after_new_certificate),
         TEST(a_probe_shows_the_certificate_and_sends_nothing),
-        TEST(what_only_reads_is_asked_again),
-        TEST(answers_that_are_none_are_asked_for_again),
-        TEST(answers_that_are_none_are_told),
-        TEST(a_crowd_of_calls_is_served),
-        TEST(calls_that_write_share_a_connection_while_it_lasts),
-        TEST(long_answers_are_parsed_aside),
-        TEST(closing_ends_what_is_under_way),
-        TEST(a_cancelled_call_says_so),
     };
     struct err err;
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # xenapi/ against the pool simulator.
 add_library(pool_rig STATIC ${CMAKE_SOURCE_DIR}/tests/flow/pool_rig.c
-  ${CMAKE_SOURCE_DIR}/tests/flow/sim_rig.c)
+  ${CMAKE_SOURCE_DIR}/tests/flow/sim_rig.c
+  ${CMAKE_SOURCE_DIR}/tests/flow/snapshot_rig.c)
 target_include_directories(pool_rig PUBLIC ${CMAKE_SOURCE_DIR}/tests/flow)
 target_compile_definitions(pool_rig PRIVATE
   CAIRN_XENSIM="${CMAKE_BINARY_DIR}/xensim")
 target_link_libraries(pool_rig PUBLIC gw_xenapi gw_net gw_loop gw_base
   PkgConfig::CMOCKA)
-foreach(name test_xenapi_session test_xenapi_snapshot test_xenapi_task
-    test_xenapi_export test_xenapi_import)
+foreach(name test_xenapi_session test_xenapi_call test_xenapi_snapshot
+    test_xenapi_vm test_xenapi_event test_xenapi_task test_xenapi_export test_xenapi_import)
   add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/flow/${name}.c)
   target_link_libraries(${name} PRIVATE pool_rig gw_image gw_crypto)
   add_dependencies(${name} xensim)

@@ -161,6 +161,14 @@ void s3_rig_open(struct s3_rig *r, const struct s3_client_opts *opts,
                      ERR_OK);
 }
 
+void s3_rig_open_usual(struct s3_rig *r, const struct s3_rig_answer *answers,
+                       unsigned count)
+{
+    struct s3_client_opts o = s3_rig_opts();
+
+    s3_rig_open(r, &o, answers, count);
+}
+
 void s3_rig_close(struct s3_rig *r)
 {
     unsigned left = r->count - r->next;

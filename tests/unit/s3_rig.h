@@ -17,6 +17,13 @@
 
 #define S3_RIG_REQUESTS 280
 
+#define S3_RIG_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+/* An error with its length given by closing the connection. */
+#define S3_RIG_ERROR(status, code, more)                                       \
+    "HTTP/1.1 " status " X\r\nConnection: close\r\n"                           \
+    "Content-Type: application/xml\r\n\r\n"                                    \
+    "<?xml version=\"1.0\"?><Error><Code>" code "</Code>" more "</Error>"
+
 /* One answer. text NULL: the connection is reset once the request is read. */
 struct s3_rig_answer {
     const char *text;  /* of the wire, head and body */
@@ -60,6 +67,9 @@ struct s3_client_opts s3_rig_opts(void);
  * server with this script; it is an error to ask for more than it has. */
 void s3_rig_open(struct s3_rig *r, const struct s3_client_opts *opts,
                  const struct s3_rig_answer *answers, unsigned count);
+/* The same with s3_rig_opts(). */
+void s3_rig_open_usual(struct s3_rig *r, const struct s3_rig_answer *answers,
+                       unsigned count);
 /* Fails the test when answers are left over. */
 void s3_rig_close(struct s3_rig *r);
 
