@@ -49,7 +49,8 @@ class Load:
 
     def pause(self, seconds):
         """Nobody begins anything; until all have ended what they did."""
-        self.at_work.clear()
+        with self.lock:
+            self.at_work.clear()
         end = time.monotonic() + seconds
         while self.busy and time.monotonic() < end:
             time.sleep(0.1)
@@ -59,10 +60,8 @@ class Load:
     def stop(self, seconds):
         self.ending.set()
         self.pause(seconds)
-        self.at_work.set()
         for t in self.threads:
             t.join(5)
-        self.at_work.clear()
 
     def actor(self, number):
         rng = random.Random("%d actor %d" % (self.plan.seed, number))
@@ -71,6 +70,8 @@ class Load:
             if not self.at_work.wait(0.5):
                 continue
             with self.lock:
+                if not self.at_work.is_set():
+                    continue
                 self.busy += 1
             try:
                 act = rng.choices(names, weights)[0]
