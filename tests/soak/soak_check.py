@@ -161,7 +161,7 @@ class Checker:
                 where = "tenant=%s" % v.tenant
                 if refresh:
                     self.world.api("POST", "/vaults/%s/refresh?%s" % (
-                        v.name, where), timeout=300)
+                        v.name, where))
                 found[v] = {p["object"]: p for p in self.world.all_of(
                     "/points?vault=%s&%s" % (v.name, where))}
             both.append({v.url: sorted(f) for v, f in found.items()})
@@ -255,7 +255,8 @@ class Checker:
         ever = [i for i, s in enumerate(vm.states) if s.digests == disks]
         return ["%s of %s: %s, of %d states" % (
             point["id"], vm.name, "as it was at another time: %s" % ever
-            if ever else "as it never was", len(vm.states))]
+            if ever else "as it never was: " + vm.holes(disks, *window),
+            len(vm.states))]
 
     def whole(self, vaults):
         """cairn-restore, without a gateway."""

@@ -60,8 +60,10 @@ class Unix(http.client.HTTPConnection):
 class State:
     """The disks of a VM from one write to the next."""
 
-    def __init__(self, begins, digests):
-        self.begins, self.ends, self.digests = begins, None, digests
+    def __init__(self, begins, blocks):
+        self.begins, self.ends = begins, None
+        self.blocks = {d: tuple(b) for d, b in blocks.items()}
+        self.digests = {d: soak_sum.of_blocks(b) for d, b in blocks.items()}
 
 
 class Vm:
@@ -81,8 +83,7 @@ class Vm:
                       for d in mine["disks"]}
         self.blocks = {d: soak_sum.blocks_of(*f)
                        for d, f in self.files.items()}
-        self.states = [State(0, {d: soak_sum.of_blocks(b)
-                                 for d, b in self.blocks.items()})]
+        self.states = [State(0, self.blocks)]
 
     def is_large(self):
         return any(size > LARGE for _, size in self.files.values())
@@ -108,13 +109,11 @@ class Vm:
             first, last = at // MIB, (at + length - 1) // MIB
             fresh = soak_sum.blocks_of(file, size, first, last)
             blocks = self.blocks[device]
-            before = self.states[-1]
-            before.ends = ends
+            self.states[-1].ends = ends
             steps = range(1, len(fresh) + 1) if length > MIB else [len(fresh)]
             for n in steps:
                 blocks[first:first + n] = fresh[:n]
-                self.states.append(State(begins, dict(
-                    before.digests, **{device: soak_sum.of_blocks(blocks)})))
+                self.states.append(State(begins, self.blocks))
                 self.states[-1].ends = ends
             self.states[-1].ends = None
 
@@ -123,10 +122,32 @@ class Vm:
         to ends; each for itself, since the simulator takes a snapshot disk by
         disk."""
         with self.lock:
-            then = [s.digests for s in self.states if s.begins <= ends + 1 and
-                    (s.ends is None or s.ends >= begins - 1)]
+            then = [s.digests for s in self.between(begins, ends)]
             return all(any(d.get(device) == got for d in then)
                        for device, got in digests.items())
+
+    def between(self, begins, ends):
+        return [s for s in self.states if s.begins <= ends + 1 and
+                (s.ends is None or s.ends >= begins - 1)]
+
+    def holes(self, digests, begins, ends):
+        """In words, which MiB were zero where these disks are not what they
+        were: a block that the export left out."""
+        said = []
+        with self.lock:
+            then = self.between(begins, ends)
+            for device, got in sorted(digests.items()):
+                if any(s.digests.get(device) == got for s in then):
+                    continue
+                found = {n for s in then for n, b in enumerate(
+                    s.blocks.get(device, ())) if b != soak_sum.ZERO and
+                         soak_sum.of_blocks(s.blocks[device][:n] + (
+                             soak_sum.ZERO,) + s.blocks[device][n + 1:]) ==
+                         got}
+                said.append("disk %s %s" % (device, "but for MiB %s, which is "
+                                            "zero" % sorted(found) if found
+                                            else "not by a MiB that is zero"))
+        return ", ".join(said)
 
 
 class Vault:
@@ -297,11 +318,12 @@ class World:
             self.start()
             return True
 
-    def api(self, method, path, body=None, timeout=90):
+    def api(self, method, path, body=None):
         """What /api/v1 answers. Down while it is killed; a gateway that lives
-        and does not answer is a problem."""
-        life = self.lives
-        c = Unix(self.gw.socket, timeout)
+        and does not answer is a problem. (Twelve clients ask a pool 13 things
+        each, it answers 20 at a time, and each has pool_answer, thrice.)"""
+        life, had = self.lives, self.processor()
+        c = Unix(self.gw.socket, self.plan.hang)
         try:
             c.request(method, "/api/v1" + path,
                       None if body is None else json.dumps(body),
@@ -313,8 +335,9 @@ class World:
             with self.turn:
                 if life == self.lives and self.gw.process and \
                         not self.died():
-                    self.problem("%s %s: no answer: %s: %s" % (
-                        method, path, type(e).__name__, e))
+                    self.problem("%s %s: no answer: %s: %s; %s" % (
+                        method, path, type(e).__name__, e,
+                        self.since(had)))
             raise Down() from None
         finally:
             c.close()
@@ -350,6 +373,25 @@ class World:
                sum(kinds.values()) - tcp, tcp, int(rows["Threads"]))
         self.samples.append(row)
         return row
+
+    def processor(self):
+        """Seconds that cairnd's control loop ran, and waited for a
+        processor: whether it is late by itself. None: not known."""
+        try:
+            with open("/proc/%d/schedstat" % self.gw.process.pid,
+                      encoding="ascii") as f:
+                return [int(n) / 1e9 for n in f.read().split()[:2]]
+        except (AttributeError, OSError):
+            return None
+
+    def since(self, had):
+        """In words, what processor() has changed."""
+        now = self.processor()
+        if not had or not now:
+            return "cairnd is another one"
+        return "its control loop ran %.1f s and waited %.1f s for a " \
+            "processor, load %.0f" % (now[0] - had[0], now[1] - had[1],
+                                    os.getloadavg()[0])
 
     def descriptors(self, pid):
         """How many of each kind it has open; TCP by the port at the other
