@@ -123,65 +123,66 @@ static void a_wrong_token_gets_nowhere(void **state)
 /* Every route, asked by a tenant with the other tenant's ids in it: 403 where
  * the action is the provider's, 404 where the thing is not in sight; lists do
  * not show it. */
+static const struct {
+    const char *method, *path, *body;
+    int status;
+} of_another[] = {
+    {"GET", "/status", NULL, 403},
+    {"POST", "/tenants", "{\"name\":\"x\"}", 403},
+    {"GET", "/tenants/globex", NULL, 404},
+    {"GET", "/tenants/nobody", NULL, 404},
+    {"PATCH", "/tenants/globex", "{\"title\":\"x\"}", 403},
+    {"POST", "/tenants/acme/leave", NULL, 403},
+    {"POST", "/tokens", "{\"tenant\":\"acme\"}", 403},
+    {"DELETE", "/tokens/2", NULL, 404},
+    {"GET", "/tokens?tenant=globex", NULL, 404},
+    {"GET", "/rules", NULL, 403},
+    {"GET", "/pools", NULL, 403},
+    {"GET", "/pools/east", NULL, 403},
+    {"GET", "/vms?pool=east", NULL, 404},
+    {"GET", "/vms?tenant=globex", NULL, 404},
+    {"GET", "/vms/" RIG_VM_2, NULL, 404},
+    {"GET", "/vms/" RIG_VM_3, NULL, 404},
+    {"GET", "/resolve/vm?ref=globex-db", NULL, 404},
+    {"GET", "/resolve/vm?ref=stray", NULL, 404},
+    {"POST", "/vms/" RIG_VM_2 "/move", "{\"tenant\":\"acme\"}", 403},
+    {"GET", "/vaults?tenant=globex", NULL, 404},
+    {"GET", "/vaults/b6cf46c72f1025063ca57acc80feee45", NULL, 404},
+    {"GET", "/vaults/main?tenant=globex", NULL, 404},
+    {"POST", "/vaults/main/test?tenant=globex", NULL, 404},
+    {"DELETE", "/vaults/main", NULL, 403},
+    {"GET", "/vaults/main/keys?tenant=globex", NULL, 404},
+    {"POST", "/vaults/main/keys/export", NULL, 403},
+    {"POST", "/backups", "{\"vms\":[\"globex-db\"]}", 404},
+    {"POST", "/backups", "{\"tenant\":\"globex\"}", 404},
+    {"POST", "/backups", "{\"vms\":[\"stray\"]}", 404},
+    {"GET", "/points/" RIG_POINT, NULL, 404},
+    {"POST", "/points/" RIG_POINT "/verify", NULL, 404},
+    {"GET", "/points?tenant=globex", NULL, 404},
+    {"GET", "/resolve/point?ref=globex-db@latest", NULL, 404},
+    {"POST", "/restores",
+     "{\"point\":\"" RIG_POINT "\",\"output\":\"xva\"}", 404},
+    {"POST", "/restores",
+     "{\"point\":\"" RIG_POINT "\",\"pool\":\"east\"}", 403},
+    {"GET", "/jobs?tenant=globex", NULL, 404},
+    {"GET", "/audit?tenant=globex", NULL, 404},
+};
+
 static void another_tenants_things_are_not_there(void **state)
 {
-    static const struct {
-        const char *method, *path, *body;
-        int status;
-    } rows[] = {
-        {"GET", "/status", NULL, 403},
-        {"POST", "/tenants", "{\"name\":\"x\"}", 403},
-        {"GET", "/tenants/globex", NULL, 404},
-        {"GET", "/tenants/nobody", NULL, 404},
-        {"PATCH", "/tenants/globex", "{\"title\":\"x\"}", 403},
-        {"POST", "/tenants/acme/leave", NULL, 403},
-        {"POST", "/tokens", "{\"tenant\":\"acme\"}", 403},
-        {"DELETE", "/tokens/2", NULL, 404},
-        {"GET", "/tokens?tenant=globex", NULL, 404},
-        {"GET", "/rules", NULL, 403},
-        {"GET", "/pools", NULL, 403},
-        {"GET", "/pools/east", NULL, 403},
-        {"GET", "/vms?pool=east", NULL, 404},
-        {"GET", "/vms?tenant=globex", NULL, 404},
-        {"GET", "/vms/" RIG_VM_2, NULL, 404},
-        {"GET", "/vms/" RIG_VM_3, NULL, 404},
-        {"GET", "/resolve/vm?ref=globex-db", NULL, 404},
-        {"GET", "/resolve/vm?ref=stray", NULL, 404},
-        {"POST", "/vms/" RIG_VM_2 "/move", "{\"tenant\":\"acme\"}", 403},
-        {"GET", "/vaults?tenant=globex", NULL, 404},
-        {"GET", "/vaults/b6cf46c72f1025063ca57acc80feee45", NULL, 404},
-        {"GET", "/vaults/main?tenant=globex", NULL, 404},
-        {"POST", "/vaults/main/test?tenant=globex", NULL, 404},
-        {"DELETE", "/vaults/main", NULL, 403},
-        {"GET", "/vaults/main/keys?tenant=globex", NULL, 404},
-        {"POST", "/vaults/main/keys/export", NULL, 403},
-        {"POST", "/backups", "{\"vms\":[\"globex-db\"]}", 404},
-        {"POST", "/backups", "{\"tenant\":\"globex\"}", 404},
-        {"POST", "/backups", "{\"vms\":[\"stray\"]}", 404},
-        {"GET", "/points/" RIG_POINT, NULL, 404},
-        {"POST", "/points/" RIG_POINT "/verify", NULL, 404},
-        {"GET", "/points?tenant=globex", NULL, 404},
-        {"GET", "/resolve/point?ref=globex-db@latest", NULL, 404},
-        {"POST", "/restores",
-         "{\"point\":\"" RIG_POINT "\",\"output\":\"xva\"}", 404},
-        {"POST", "/restores",
-         "{\"point\":\"" RIG_POINT "\",\"pool\":\"east\"}", 403},
-        {"GET", "/jobs?tenant=globex", NULL, 404},
-        {"GET", "/audit?tenant=globex", NULL, 404},
-    };
     struct api_rig_world *w = *state;
     struct api_rig *r = &w->rig;
     char job[CATALOG_JOB_ID], path[64];
     static const char *const job_paths[] = {"", "/log"};
 
     api_rig_point(r, w->globex_vault, RIG_POINT, RIG_VM_2, "globex-db", true);
-    for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
-        int status = api_rig_ask(r, rows[i].method, rows[i].path,
-                                 w->acme_token, rows[i].body);
+    for (size_t i = 0; i < BYTES_COUNT(of_another); i++) {
+        int status = api_rig_ask(r, of_another[i].method, of_another[i].path,
+                                 w->acme_token, of_another[i].body);
 
-        if (status != rows[i].status)
-            fail_msg("%s %s: wanted %d, got %d %s", rows[i].method,
-                     rows[i].path, rows[i].status, status,
+        if (status != of_another[i].status)
+            fail_msg("%s %s: wanted %d, got %d %s", of_another[i].method,
+                     of_another[i].path, of_another[i].status, status,
                      api_rig_text(r, "detail"));
         assert_null(strstr(r->asked, "backup"));
     }

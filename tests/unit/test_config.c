@@ -104,47 +104,48 @@ static void nothing_said_means_the_defaults(void **state)
     }
 }
 
+static const char all_settings[] =
+    "---\n"
+    "gateway: paris-1 # a comment\n"
+    "state: /srv/state\n"
+    "gateway_key: '/etc/cairn/key'\n"
+    "\"socket\": /srv/sock\n"
+    "listen: \"[::1]:8443\"\n"
+    "listen_cert: /c.pem\n"
+    "listen_key: /k.pem\n"
+    "allowed_locations: s3://acme-  file:///srv s3://b@https://s3.example\n"
+    "log_level: debug\n"
+    "log_form: json\n"
+    "memory: 64 MiB\n"
+    "data_loops: 3\n"
+    "jobs_at_once: 1\n"
+    "jobs_per_pool: 2\n"
+    "jobs_per_tenant: 5\n"
+    "jobs_per_store: 4096\n"
+    "exports_per_host: 6\n"
+    "snapshots_per_sr: 4\n"
+    "coalesce_backlog: 0\n"
+    "coalesce_wait: 90 s\n"
+    "store_request: 5 min\n"
+    "pool_connect: 7 s\n"
+    "pool_answer: 8 s\n"
+    "pool_retry: 9 s\n"
+    "export_first_byte: 24 h\n"
+    "export_stall: 500 ms\n"
+    "pool_verdict: 3 s\n"
+    "job_history: 1 d\n"
+    "compression: 19\n"
+    "spill: /var/tmp/cairn\n"
+    "spill_size: 1 GiB\n"
+    "chunk: 1 MiB\n";
+
 static void every_setting_is_taken(void **state)
 {
-    static const char text[] =
-        "---\n"
-        "gateway: paris-1 # a comment\n"
-        "state: /srv/state\n"
-        "gateway_key: '/etc/cairn/key'\n"
-        "\"socket\": /srv/sock\n"
-        "listen: \"[::1]:8443\"\n"
-        "listen_cert: /c.pem\n"
-        "listen_key: /k.pem\n"
-        "allowed_locations: s3://acme-  file:///srv s3://b@https://s3.example\n"
-        "log_level: debug\n"
-        "log_form: json\n"
-        "memory: 64 MiB\n"
-        "data_loops: 3\n"
-        "jobs_at_once: 1\n"
-        "jobs_per_pool: 2\n"
-        "jobs_per_tenant: 5\n"
-        "jobs_per_store: 4096\n"
-        "exports_per_host: 6\n"
-        "snapshots_per_sr: 4\n"
-        "coalesce_backlog: 0\n"
-        "coalesce_wait: 90 s\n"
-        "store_request: 5 min\n"
-        "pool_connect: 7 s\n"
-        "pool_answer: 8 s\n"
-        "pool_retry: 9 s\n"
-        "export_first_byte: 24 h\n"
-        "export_stall: 500 ms\n"
-        "pool_verdict: 3 s\n"
-        "job_history: 1 d\n"
-        "compression: 19\n"
-        "spill: /var/tmp/cairn\n"
-        "spill_size: 1 GiB\n"
-        "chunk: 1 MiB\n";
     struct config *c = NULL;
     struct err err = {0};
 
     (void)state;
-    if (load(text, &c, &err) != ERR_OK)
+    if (load(all_settings, &c, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_string_equal(c->gateway, "paris-1");
     assert_string_equal(c->state, "/srv/state");

@@ -225,6 +225,22 @@ static struct xmlrpc *rewritten(const struct ova_rewrite_opts *opts,
     return tree;
 }
 
+static void assert_no_network(const struct xmlrpc *tree, const char *text)
+{
+    assert_null(strstr(text, "Pool-wide network"));
+    assert_null(strstr(text, "xenbr0"));
+    assert_null(strstr(text, "02:00:00"));
+    for (const char **id = (const char *[]){"Ref:40", "Ref:41", "Ref:50",
+                                            "Ref:51", "Ref:80", "Ref:81", NULL};
+         *id; id++) {
+        char value[40];
+
+        assert_null(object(tree, *id));
+        snprintf(value, sizeof(value), "<value>%s</value>", *id);
+        assert_null(strstr(text, value));
+    }
+}
+
 static void a_rewritten_vm_can_join_no_network_by_chance(void **state)
 {
     static const struct ova_pair pairs[] = {
@@ -241,18 +257,7 @@ static void a_rewritten_vm_can_join_no_network_by_chance(void **state)
     const struct xmlrpc *vm = object(tree, "Ref:9"), *oc;
 
     (void)state;
-    assert_null(strstr(buf_text(&out), "Pool-wide network"));
-    assert_null(strstr(buf_text(&out), "xenbr0"));
-    assert_null(strstr(buf_text(&out), "02:00:00"));
-    for (const char **id = (const char *[]){"Ref:40", "Ref:41", "Ref:50",
-                                            "Ref:51", "Ref:80", "Ref:81", NULL};
-         *id; id++) {
-        char value[40];
-
-        assert_null(object(tree, *id));
-        snprintf(value, sizeof(value), "<value>%s</value>", *id);
-        assert_null(strstr(buf_text(&out), value));
-    }
+    assert_no_network(tree, buf_text(&out));
     assert_int_equal(xmlrpc_count(xmlrpc_get(vm, "VIFs")), 0);
     assert_int_equal(xmlrpc_count(xmlrpc_get(vm, "VBDs")), 4);
     assert_string_equal(xmlrpc_get_text(vm, "name_label"), "web & twin");

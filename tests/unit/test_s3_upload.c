@@ -108,82 +108,79 @@ static void a_part_without_an_etag_or_missing_is_no_part(void **state)
 }
 
 /* What follows the two parts, and how it must end. */
-struct ending {
+static const struct {
     const char *why;
     struct s3_rig_answer answers[5];
     unsigned count;
     enum err_code code;
+} endings[] = {
+    {"white space, then the answer",
+     {{.text = OK "Transfer-Encoding: chunked\r\n\r\n"
+                  "1\r\n \r\n2\r\n \n\r\n"
+                  "3f\r\n<?xml version=\"1.0\"?>"
+                  "<CompleteMultipartUploadResult>\n</Complete"
+                  "\r\n17\r\nMultipartUploadResult>\n\r\n0\r\n\r\n"}},
+     1,
+     ERR_OK},
+    {"white space, then an error, then an answer",
+     {{.text = OK, .body = "  \n<Error><Code>InternalError</Code></Error>"},
+      COMPLETED},
+     2,
+     ERR_OK},
+    {"a 200 that is an error for good",
+     {FAILED("200", "InvalidPart"), {.text = "HTTP/1.1 404 X\r\n", .body = ""}},
+     2,
+     ERR_REMOTE},
+    {"a lost answer, then none such, and it is there",
+     {LOST, FAILED("404", "NoSuchUpload"), HEAD_OF("11")},
+     3,
+     ERR_OK},
+    {"a lost answer, then none such, and another is there",
+     {LOST, FAILED("404", "NoSuchUpload"), HEAD_OF("12")},
+     3,
+     ERR_NOT_FOUND},
+    {"a lost answer, then none such, and nothing is there",
+     {LOST,
+      FAILED("404", "NoSuchUpload"),
+      {.text = "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"}},
+     3,
+     ERR_NOT_FOUND},
+    {"a lost answer, then the same again", {LOST, COMPLETED}, 2, ERR_OK},
+    {"none such at the first try",
+     {FAILED("404", "NoSuchUpload"), HEAD_OF("11")},
+     2,
+     ERR_OK},
+    {"a 200 with nonsense, and it is there",
+     {{.text = OK, .body = "<html/>"},
+      {.text = OK, .body = "<html/>"},
+      {.text = OK, .body = "<html/>"},
+      HEAD_OF("11")},
+     4,
+     ERR_OK},
+    {"a 200 with nothing, then the answer",
+     {{.text = OK, .body = ""}, COMPLETED},
+     2,
+     ERR_OK},
+    {"refused at once", {FAILED("400", "InvalidPart")}, 1, ERR_REMOTE},
 };
 
 static void a_doubtful_complete_is_settled_by_a_look(void **state)
 {
-    static const struct ending rows[] = {
-        {"white space, then the answer",
-         {{.text = OK "Transfer-Encoding: chunked\r\n\r\n"
-                      "1\r\n \r\n2\r\n \n\r\n"
-                      "3f\r\n<?xml version=\"1.0\"?>"
-                      "<CompleteMultipartUploadResult>\n</Complete"
-                      "\r\n17\r\nMultipartUploadResult>\n\r\n0\r\n\r\n"}},
-         1,
-         ERR_OK},
-        {"white space, then an error, then an answer",
-         {{.text = OK, .body = "  \n<Error><Code>InternalError</Code></Error>"},
-          COMPLETED},
-         2,
-         ERR_OK},
-        {"a 200 that is an error for good",
-         {FAILED("200", "InvalidPart"),
-          {.text = "HTTP/1.1 404 X\r\n", .body = ""}},
-         2,
-         ERR_REMOTE},
-        {"a lost answer, then none such, and it is there",
-         {LOST, FAILED("404", "NoSuchUpload"), HEAD_OF("11")},
-         3,
-         ERR_OK},
-        {"a lost answer, then none such, and another is there",
-         {LOST, FAILED("404", "NoSuchUpload"), HEAD_OF("12")},
-         3,
-         ERR_NOT_FOUND},
-        {"a lost answer, then none such, and nothing is there",
-         {LOST,
-          FAILED("404", "NoSuchUpload"),
-          {.text = "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"}},
-         3,
-         ERR_NOT_FOUND},
-        {"a lost answer, then the same again", {LOST, COMPLETED}, 2, ERR_OK},
-        {"none such at the first try",
-         {FAILED("404", "NoSuchUpload"), HEAD_OF("11")},
-         2,
-         ERR_OK},
-        {"a 200 with nonsense, and it is there",
-         {{.text = OK, .body = "<html/>"},
-          {.text = OK, .body = "<html/>"},
-          {.text = OK, .body = "<html/>"},
-          HEAD_OF("11")},
-         4,
-         ERR_OK},
-        {"a 200 with nothing, then the answer",
-         {{.text = OK, .body = ""}, COMPLETED},
-         2,
-         ERR_OK},
-        {"refused at once", {FAILED("400", "InvalidPart")}, 1, ERR_REMOTE},
-    };
-
-    for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
+    for (size_t i = 0; i < BYTES_COUNT(endings); i++) {
         struct s3_rig_answer answers[9] = {CREATED, PART_OK("e2"),
                                            PART_OK("e1")};
-        unsigned count = 3 + rows[i].count;
+        unsigned count = 3 + endings[i].count;
         struct s3_rig r;
 
-        memcpy(&answers[3], rows[i].answers, sizeof(rows[i].answers));
-        if (rows[i].code != ERR_OK)
+        memcpy(&answers[3], endings[i].answers, sizeof(endings[i].answers));
+        if (endings[i].code != ERR_OK)
             answers[count++] =
                 (struct s3_rig_answer){.text = "HTTP/1.1 204 X\r\n\r\n"};
         open_rig(&r, answers, count);
         send_parts(&r);
-        if (s3_rig_complete(&r) != rows[i].code)
-            fail_msg("%s: %s", rows[i].why, r.err.text);
-        if (rows[i].code == ERR_OK)
+        if (s3_rig_complete(&r) != endings[i].code)
+            fail_msg("%s: %s", endings[i].why, r.err.text);
+        if (endings[i].code == ERR_OK)
             assert_int_equal(r.info.bytes, 11);
         else /* it can be aborted */
             assert_int_equal(s3_rig_abort(&r), ERR_OK);
