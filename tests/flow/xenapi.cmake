@@ -9,13 +9,16 @@ target_compile_definitions(pool_rig PRIVATE
 target_link_libraries(pool_rig PUBLIC gw_xenapi gw_net gw_loop gw_base
   PkgConfig::CMOCKA)
 foreach(name test_xenapi_session test_xenapi_call test_xenapi_snapshot
-    test_xenapi_vm test_xenapi_event test_xenapi_task test_xenapi_export test_xenapi_import)
+    test_xenapi_vm test_xenapi_event test_xenapi_task test_xenapi_export
+    test_xenapi_import)
   add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/flow/${name}.c)
   target_link_libraries(${name} PRIVATE pool_rig gw_image gw_crypto)
   add_dependencies(${name} xensim)
   add_test(NAME flow_${name} COMMAND ${name})
   set_tests_properties(flow_${name} PROPERTIES TIMEOUT 300)
 endforeach()
+target_sources(test_xenapi_import PRIVATE
+  ${CMAKE_SOURCE_DIR}/tests/flow/import_rig.c)
 add_executable(test_xenapi_alloc
   ${CMAKE_SOURCE_DIR}/tests/flow/test_xenapi_alloc.c)
 target_link_libraries(test_xenapi_alloc PRIVATE pool_rig test_alloc_fail)

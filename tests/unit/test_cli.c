@@ -5,167 +5,24 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "gateway/api_call.h"
-#include "tenants/catalog_job.h"
-#include "tests/unit/api_rig.h"
+#include "tests/unit/cli_rig.h"
 #include "tests/unit/net_peer.h"
 
-#define TEXT 16384
 #define PIN_AA                                                                 \
     "00000000000000000000000000000000000000000000000000000000000000aa"
 
-/* One run of the program. */
-struct program {
-    struct timer timer;
-    struct api_rig *rig;
-    pid_t pid;
-    bool done;
-    int exit;
-    char out[TEXT], err[TEXT];
-    void (*tick)(struct program *p); /* every 5 ms; may be NULL */
-    unsigned ticks;
-    void *user;
-    /* A terminal for standard input and error; 0: none. */
-    int terminal;
-    const char *const (*script)[2]; /* what is seen, what is typed then */
-    char seen[TEXT];                /* all that came to the terminal */
-};
-
-static void read_all(const char *path, char out[TEXT])
-{
-    FILE *f = fopen(path, "r");
-    size_t n;
-
-    assert_non_null(f);
-    n = fread(out, 1, TEXT - 1, f);
-    out[n] = '\0';
-    fclose(f);
-    unlink(path);
-}
-
-/* Read what stands on the terminal, and type what the script says. */
-static void look_at_terminal(struct program *p)
-{
-    size_t at = strlen(p->seen);
-    ssize_t n = read(p->terminal, p->seen + at, sizeof(p->seen) - at - 1);
-
-    if (n > 0)
-        p->seen[at + (size_t)n] = '\0';
-    if (!(*p->script)[0] || !strstr(p->seen, (*p->script)[0]))
-        return;
-    if (write(p->terminal, (*p->script)[1], strlen((*p->script)[1])) > 0)
-        p->script++;
-}
-
-static void on_tick(struct timer *t)
-{
-    struct program *p = (struct program *)t;
-    int status;
-
-    if (p->terminal)
-        look_at_terminal(p);
-
-    p->ticks++;
-    if (waitpid(p->pid, &status, WNOHANG) == p->pid) {
-        p->exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-        p->done = true;
-        loop_stop(p->rig->net.loop);
-        return;
-    }
-    if (p->tick)
-        p->tick(p);
-    timer_start(p->rig->net.loop, t, 5, on_tick);
-}
-
-static void program_file(struct api_rig *r, const char *name, char out[128])
-{
-    snprintf(out, 128, "%s/%s", r->dir, name);
-}
-
-/* The words end in NULL; the program's exit code. */
-static int run(struct program *p, struct api_rig *r, const char *const *words)
-{
-    char out[128], err[128], server[160], *argv[32], *env[4];
-    posix_spawn_file_actions_t files;
-    size_t n = 0;
-
-    program_file(r, "out", out);
-    program_file(r, "err", err);
-    snprintf(server, sizeof(server), "CAIRN_SERVER=%s", r->socket);
-    env[0] = server;
-    env[1] = (char *)(uintptr_t)"ASAN_OPTIONS=detect_leaks=1";
-    env[2] = NULL;
-    argv[n++] = (char *)(uintptr_t)"cairn";
-    while (*words)
-        argv[n++] = (char *)(uintptr_t)*words++;
-    argv[n] = NULL;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0,
-                                     p->terminal ? ptsname(p->terminal)
-                                                 : "/dev/null",
-                                     p->terminal ? O_RDWR : O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT, 0600);
-    posix_spawn_file_actions_addopen(&files, 2, err, O_WRONLY | O_CREAT, 0600);
-    if (p->terminal)
-        posix_spawn_file_actions_adddup2(&files, 0, 2);
-    p->rig = r;
-    p->done = false;
-    p->ticks = 0;
-    r->asked[0] = '\0';
-    assert_int_equal(posix_spawn(&p->pid, CAIRN_BIN, &files, NULL, argv, env),
-                     0);
-    posix_spawn_file_actions_destroy(&files);
-    timer_start(r->net.loop, &p->timer, 5, on_tick);
-    while (!p->done)
-        loop_run(r->net.loop);
-    read_all(out, p->out);
-    read_all(err, p->err);
-    return p->exit;
-}
-
-#define RUN(...) run(p, r, (const char *const[]){__VA_ARGS__, NULL})
-
-#define assert_exit(code, call)                                                \
-    do {                                                                       \
-        int got = (call);                                                      \
-        if (got != (code))                                                     \
-            fail_msg("wanted %d, got %d\n%s%s", (code), got, p->out, p->err);  \
-    } while (0)
-
-#define assert_has(text, part)                                                 \
-    do {                                                                       \
-        if (!strstr((text), (part)))                                           \
-            fail_msg("no '%s' in: %s", (part), (text));                        \
-    } while (0)
-
-static struct program program;
-
-static void write_file(struct api_rig *r, const char *name, const char *text,
-                       char path[128])
-{
-    FILE *f;
-
-    program_file(r, name, path);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
+static struct cli_rig program;
 
 static void tenants_tokens_and_rules_by_hand(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
     char path[128];
     struct stat st;
 
@@ -187,7 +44,7 @@ static void tenants_tokens_and_rules_by_hand(void **state)
     assert_exit(2, RUN("tenant", "erase", "initech"));
     assert_exit(2, RUN("tenant", "erase", "initech", "--confirm", "x"));
     assert_exit(0, RUN("tenant", "erase", "initech", "--confirm", "initech"));
-    program_file(r, "token", path);
+    cli_rig_file(r, "token", path);
     assert_exit(0, RUN("token", "add", "--tenant", "acme", "--expires", "30d",
                        "--out", path));
     assert_string_equal(p->out, "");
@@ -215,7 +72,7 @@ static void tenants_tokens_and_rules_by_hand(void **state)
 static void problems_are_one_line_of_json_on_request(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
 
     assert_exit(10, RUN("vault", "show", "none", "--json"));
     assert_string_equal(p->out, "");
@@ -226,7 +83,7 @@ static void problems_are_one_line_of_json_on_request(void **state)
 static void without_a_server_it_says_so_and_exits_75(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
 
     assert_exit(75, RUN("tenant", "list", "--server", "/nowhere/s"));
     assert_has(p->err, "no cairnd answers at /nowhere/s (No such file");
@@ -246,10 +103,10 @@ static void without_a_server_it_says_so_and_exits_75(void **state)
 static void a_pool_is_never_trusted_silently(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
     char path[128], doc[512];
 
-    write_file(r, "pw", "s3cret\n", path);
+    cli_rig_write(r, "pw", "s3cret\n", path);
     snprintf(doc, sizeof(doc), LOOK, "false");
     r->doc = doc;
     assert_exit(2, RUN("pool", "add", "west", "--host", "h1", "--user", "u",
@@ -290,11 +147,11 @@ static void a_recovery_file_is_made_first_and_proved_last(void **state)
 {
     struct api_rig_world *w = *state;
     struct api_rig *r = &w->rig;
-    struct program *p = &program;
-    char path[128], text[TEXT];
+    struct cli_rig *p = &program;
+    char path[128], text[CLI_RIG_TEXT];
     struct stat st;
 
-    program_file(r, "recovery", path);
+    cli_rig_file(r, "recovery", path);
     r->doc = "{\"vault_id\":\"" RIG_VAULT_ID "\",\"recovery_key_file\":"
              "\"cairn key 1\\nvault x\\n\",\"opens\":true}";
     assert_exit(2, RUN("vault", "add", "deep", "--tenant", "acme", "--url",
@@ -307,14 +164,14 @@ static void a_recovery_file_is_made_first_and_proved_last(void **state)
     assert_string_equal(r->asked, "vault_create;");
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    read_all(path, text);
+    cli_rig_read(path, text);
     assert_string_equal(text, "cairn key 1\nvault x\n");
     /* What exists is not touched, and the server is not asked. */
-    write_file(r, "recovery", "old", path);
+    cli_rig_write(r, "recovery", "old", path);
     assert_exit(7, RUN("vault", "add", "more", "--tenant", "acme", "--url",
                        "file:///e", "--recovery-out", path));
     assert_string_equal(r->asked, "");
-    read_all(path, text);
+    cli_rig_read(path, text);
     assert_string_equal(text, "old");
     /* A server that refuses leaves no empty file behind. */
     err_set(&r->err, ERR_UNREACHABLE, 0, "store: refused");
@@ -323,7 +180,7 @@ static void a_recovery_file_is_made_first_and_proved_last(void **state)
     assert_int_equal(access(path, F_OK), -1);
     err_clear(&r->err);
     r->doc = "{\"opens\":true,\"keys\":3}";
-    write_file(r, "key", "cairn key 1\n", path);
+    cli_rig_write(r, "key", "cairn key 1\n", path);
     assert_exit(0, RUN("key", "test", "--vault", "main", "--tenant", "acme",
                        "--key-file", path));
     assert_string_equal(r->params, "cairn key 1\n");
@@ -337,11 +194,11 @@ static void a_recovery_file_is_made_first_and_proved_last(void **state)
 static void an_existing_vault_says_what_to_do_next(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
-    char path[128], text[TEXT];
+    struct cli_rig *p = &program;
+    char path[128], text[CLI_RIG_TEXT];
 
     r->doc = "{\"vault_id\":\"" RIG_VAULT_ID "\",\"points\":5}";
-    write_file(r, "key", "cairn key 1\n", path);
+    cli_rig_write(r, "key", "cairn key 1\n", path);
     assert_exit(0, RUN("vault", "add", "far", "--tenant", "acme", "--url",
                        "file:///f", "--existing", "--key-file", path));
     assert_string_equal(r->params, "cairn key 1\n|");
@@ -355,10 +212,10 @@ static void an_existing_vault_says_what_to_do_next(void **state)
     assert_exit(0, RUN("key", "grant", "--vault", "main", "--tenant", "acme",
                        PIN_AA));
     assert_has(p->err, "t1");
-    program_file(r, "exported", path);
+    cli_rig_file(r, "exported", path);
     assert_exit(0, RUN("key", "export", "--vault", "main", "--tenant", "acme",
                        "--out", path));
-    read_all(path, text);
+    cli_rig_read(path, text);
     assert_string_equal(text, "cairn key 1\n");
     r->doc = "[{\"tag\":\"t1\",\"recipient\":\"gateway\",\"what\":\"root\","
              "\"key_id\":\"k\",\"object\":\"o\"}]";
@@ -370,238 +227,11 @@ static void an_existing_vault_says_what_to_do_next(void **state)
     assert_exit(0, RUN("vault", "remove", "main", "--tenant", "acme"));
 }
 
-/* Ends the only unfinished job after a while, as the test says. */
-struct ending {
-    struct catalog_job_end end;
-    char seen[CATALOG_JOB_ID];
-    bool started;
-    unsigned began;
-    bool slow; /* runs for a second, so that a bar is drawn */
-};
-
-static bool on_open_job(void *ctx, const struct catalog_job *j)
-{
-    memcpy(ctx, j->id, CATALOG_JOB_ID);
-    return false;
-}
-
-static void end_job(struct program *p)
-{
-    struct ending *e = p->user;
-    struct catalog_job_filter open = {.unfinished = true};
-    struct catalog_page page = {.limit = 1};
-    struct api_rig *r = p->rig;
-    char id[CATALOG_JOB_ID] = "";
-
-    /* The lane is idle while the program waits for a change. */
-    if (p->ticks % 10 || catalog_call_pending(r->door))
-        return;
-    assert_ok(&r->f, catalog_job_each(r->f.c, &open, &page, on_open_job, id,
-                                      &r->f.err));
-    if (!id[0])
-        return;
-    memcpy(e->seen, id, sizeof(id));
-    if (!e->started) {
-        e->started = true;
-        assert_ok(&r->f, catalog_job_start(r->f.c, id, &r->f.err));
-        assert_ok(&r->f, catalog_job_progress(r->f.c, id, "transfer", 512,
-                                              1024, &r->f.err));
-        e->began = p->ticks;
-    } else if (e->slow && p->ticks < e->began + 200) {
-        assert_ok(&r->f, catalog_job_progress(r->f.c, id, NULL, 512, 1024,
-                                              &r->f.err));
-    } else {
-        e->started = false;
-        assert_ok(&r->f, catalog_job_note(r->f.c, id, RIG_POINT, NULL,
-                                          &r->f.err));
-        assert_ok(&r->f, catalog_job_finish(r->f.c, id, &e->end, &r->f.err));
-    }
-    api_job_changed(r->api, id);
-}
-
-static void a_backup_waits_and_exits_as_its_job(void **state)
-{
-    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
-    struct err cause;
-    struct ending e = {.end = {.state = CATALOG_JOB_SUCCEEDED}};
-
-    p->tick = end_job;
-    p->user = &e;
-    assert_exit(0, RUN("backup", "acme-web"));
-    assert_has(p->out, RIG_POINT);
-    assert_has(p->err, "acme-web: transfer\n");
-    assert_has(p->err, "acme-web: backup succeeded, point " RIG_POINT "\n");
-    e.end.state = CATALOG_JOB_WARNED;
-    e.end.result = "{\"warnings\":[\"slow\"]}";
-    assert_exit(3, RUN("backup", "east/acme-web", "--json"));
-    assert_true(p->out[0] == '[');
-    assert_has(p->err, "warning: slow");
-    e.end = (struct catalog_job_end){.state = CATALOG_JOB_FAILED,
-                                     .cause = &cause, .exit = 13};
-    err_set(&cause, ERR_UNREACHABLE, 0, "tenant acme, VM acme-web: refused");
-    assert_exit(13, RUN("backup", RIG_VM_1));
-    assert_has(p->err, "failed: tenant acme, VM acme-web: refused");
-    /* One VM of several. */
-    assert_exit(1, RUN("backup", "acme-web", "globex-db"));
-    p->tick = NULL;
-    assert_exit(4, RUN("backup", "nothing"));
-    assert_exit(2, RUN("backup"));
-    assert_exit(6, RUN("backup", "stray"));
-    assert_exit(0, RUN("backup", "acme-web", "--no-wait"));
-    assert_int_equal(strlen(p->out), CATALOG_JOB_ID); /* and a newline */
-    assert_string_equal(p->err, "");
-    assert_exit(0, RUN("job", "list", "--unfinished"));
-    assert_has(p->out, "queued");
-    assert_exit(0, RUN("job", "list", "--failed", "--json"));
-    assert_exit(2, RUN("job", "retry"));
-    assert_exit(2, RUN("job", "retry", "--failed"));
-    assert_exit(0, RUN("job", "retry", "--failed", "--since", "2000-01-01",
-                       "--no-wait"));
-    assert_exit(0, RUN("job", "show", e.seen));
-    assert_has(p->out, "refused");
-}
-
-static void interrupt(struct program *p)
-{
-    bool waits = false;
-
-    /* Once, when it waits for its job. */
-    for (struct api_call *c = p->rig->api->calls; c; c = c->next)
-        waits |= c->parked;
-    if (p->user || !waits)
-        return;
-    p->user = p;
-    kill(p->pid, SIGINT);
-}
-
-static void ctrl_c_leaves_the_job_running_and_says_so(void **state)
-{
-    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
-    struct catalog_job_filter open = {.unfinished = true};
-    struct catalog_page page = {.limit = 1};
-    char id[CATALOG_JOB_ID] = "";
-
-    p->tick = interrupt;
-    p->user = NULL;
-    assert_exit(130, RUN("backup", "acme-web"));
-    p->tick = NULL;
-    assert_ok(&r->f, catalog_job_each(r->f.c, &open, &page, on_open_job, id,
-                                      &r->f.err));
-    assert_int_equal(strlen(id), CATALOG_JOB_ID - 1);
-    assert_has(p->err, id);
-    assert_has(p->err, "goes on");
-    assert_string_equal(p->out, "");
-}
-
-static void a_log_is_followed_to_its_end(void **state)
-{
-    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
-    struct ending e = {.end = {.state = CATALOG_JOB_CANCELLED}};
-    char id[CATALOG_JOB_ID];
-
-    assert_exit(0, RUN("backup", "acme-web", "--no-wait"));
-    snprintf(id, sizeof(id), "%.16s", p->out);
-    assert_ok(&r->f, catalog_job_log_add(r->f.c, id, "info", "first line",
-                                         &r->f.err));
-    assert_exit(0, RUN("job", "log", id));
-    assert_has(p->out, "first line");
-    p->tick = end_job;
-    p->user = &e;
-    assert_exit(0, RUN("job", "log", "-f", id));
-    p->tick = NULL;
-    assert_exit(7, RUN("job", "cancel", id));
-    assert_exit(4, RUN("job", "log", "0000000000000000"));
-}
-
-/* The backend's part of a restore to a file. */
-static void feed(struct program *p)
-{
-    struct api_rig *r = p->rig;
-    const struct err *end = p->user;
-    struct err ok = {0};
-
-    if (!r->stream)
-        return;
-    api_stream_begin(r->stream, "0000000000000000", end ? -1 : 8);
-    assert_true(api_rig_lend(r->stream, "abcd", 4));
-    if (!end)
-        assert_true(api_rig_lend(r->stream, "efgh", 4));
-    api_stream_end(r->stream, end ? end : &ok, EXIT_DAMAGE);
-    r->stream = NULL;
-}
-
-static void a_restored_file_is_whole_or_not_there(void **state)
-{
-    struct api_rig_world *w = *state;
-    struct api_rig *r = &w->rig;
-    struct program *p = &program;
-    char path[128], text[TEXT];
-    struct err cause;
-
-    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
-    program_file(r, "disk.raw", path);
-    p->tick = feed;
-    p->user = NULL;
-    assert_exit(0, RUN("restore", "acme-web@latest", "--disk", "0", "--output",
-                       path));
-    assert_string_equal(r->params, "{\"output\":\"raw\",\"disk\":0}");
-    assert_exit(7, RUN("restore", "acme-web@latest", "--output", path));
-    assert_string_equal(r->asked, "");
-    read_all(path, text);
-    assert_string_equal(text, "abcdefgh");
-    assert_exit(0, RUN("restore", RIG_POINT, "--output", "-"));
-    assert_string_equal(p->out, "abcdefgh");
-    err_set(&cause, ERR_INTEGRITY, 0, "damage");
-    p->user = &cause;
-    /* The job that the stream names is not there: the cause stays unknown, but
-     * the failure does not. */
-    assert_exit(75, RUN("restore", RIG_POINT, "--output", path));
-    assert_has(p->err, "broke off");
-    assert_int_equal(access(path, F_OK), -1);
-    p->tick = NULL;
-    assert_exit(2, RUN("restore", RIG_POINT));
-    assert_exit(2, RUN("restore", RIG_POINT, "--to", "t"));
-    assert_exit(2, RUN("restore", RIG_POINT, "--pool", "east", "--disk", "0"));
-    assert_exit(2, RUN("restore", RIG_POINT, "--output", "x", "--start"));
-    assert_exit(4, RUN("restore", "web@latest", "--output", path));
-    assert_int_equal(access(path, F_OK), -1);
-}
-
-static void a_restore_to_a_pool_prints_its_receipt(void **state)
-{
-    struct api_rig_world *w = *state;
-    struct api_rig *r = &w->rig;
-    struct program *p = &program;
-    struct ending e = {
-        .end = {.state = CATALOG_JOB_SUCCEEDED,
-                .result = "{\"vm\":{\"old\":\"o1\",\"new\":\"n1\",\"name\":"
-                          "\"web\"},\"disks\":[{\"disk\":\"0\",\"old\":"
-                          "\"d1\",\"new\":\"d2\",\"sr\":\"fast\"}],"
-                          "\"nics\":[]}"}};
-
-    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
-    p->tick = end_job;
-    p->user = &e;
-    assert_exit(0, RUN("restore", "acme-web@latest", "--pool", "east", "--sr",
-                       "fast", "--network", "0=none", "--mac", "keep",
-                       "--start"));
-    p->tick = NULL;
-    assert_string_equal(r->params,
-                        "{\"sr\":{\"*\":\"fast\"},\"network\":{\"0\":"
-                        "\"none\"},\"mac\":\"keep\",\"uuid\":\"new\","
-                        "\"name\":null,\"start\":true,\"dry_run\":false}");
-    assert_has(p->out, "VM web: o1 -> n1");
-    assert_has(p->out, "d2");
-}
-
 static void vms_and_points_are_listed(void **state)
 {
     struct api_rig_world *w = *state;
     struct api_rig *r = &w->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
 
     api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
     assert_exit(0, RUN("vm", "list"));
@@ -641,9 +271,9 @@ static void names_from_elsewhere_do_nothing_to_a_terminal(void **state)
                                              "\xe2\x80\xae", "\nok"};
     struct api_rig_world *w = *state;
     struct api_rig *r = &w->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
     struct err cause;
-    struct ending e = {.end = {.state = CATALOG_JOB_FAILED,
+    struct cli_rig_ending e = {.end = {.state = CATALOG_JOB_FAILED,
                                .cause = &cause, .exit = 13}};
     char id[CATALOG_JOB_ID];
     const char *const commands[][6] = {
@@ -659,10 +289,10 @@ static void names_from_elsewhere_do_nothing_to_a_terminal(void **state)
     snprintf(id, sizeof(id), "%.16s", p->out);
     assert_ok(&r->f, catalog_job_log_add(r->f.c, id, "info", odd, &r->f.err));
     err_set(&cause, ERR_UNREACHABLE, 0, "VM %s: refused", odd);
-    p->tick = end_job;
+    p->tick = cli_rig_end_job;
     p->user = &e;
     for (size_t i = 0; i < BYTES_COUNT(commands); i++) {
-        int code = run(p, r, commands[i]);
+        int code = cli_rig_run(p, r, commands[i]);
 
         if (code != 0 && code != 13)
             fail_msg("%s %s: %s", commands[i][0], commands[i][1], p->err);
@@ -679,23 +309,6 @@ static void names_from_elsewhere_do_nothing_to_a_terminal(void **state)
     r->vms[0].rule.name = "acme-web";
 }
 
-static void terminal_open(struct program *p, const char *const (*script)[2])
-{
-    p->terminal = posix_openpt(O_RDWR | O_NOCTTY);
-    assert_true(p->terminal > 0);
-    assert_int_equal(grantpt(p->terminal), 0);
-    assert_int_equal(unlockpt(p->terminal), 0);
-    assert_int_equal(fcntl(p->terminal, F_SETFL, O_NONBLOCK), 0);
-    p->script = script;
-    p->seen[0] = '\0';
-}
-
-static void terminal_close(struct program *p)
-{
-    close(p->terminal);
-    p->terminal = 0;
-}
-
 static void a_person_is_asked_about_certificates_and_passwords(void **state)
 {
     static const char *const no[][2] = {{"Trust it? [y/N]", "n\n"}, {0}};
@@ -704,23 +317,23 @@ static void a_person_is_asked_about_certificates_and_passwords(void **state)
                                          {"Trust these members", "n\n"},
                                          {0}};
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
     char doc[512];
     struct buf password;
     struct catalog_pool pool;
 
     snprintf(doc, sizeof(doc), LOOK, "false");
     r->doc = doc;
-    terminal_open(p, no);
+    cli_rig_terminal_open(p, no);
     assert_exit(5, RUN("pool", "add", "west", "--host", "h1", "--user", "u"));
     assert_string_equal(r->asked, "pool_probe;");
     assert_has(p->seen, "00:AA");
-    terminal_close(p);
-    terminal_open(p, yes);
+    cli_rig_terminal_close(p);
+    cli_rig_terminal_open(p, yes);
     assert_exit(3, RUN("pool", "add", "west", "--host", "h1", "--user", "u"));
     assert_has(r->asked, "pool_probe;pool_probe;pool_changed;");
     assert_null(strstr(p->seen, "s3cret")); /* no echo */
-    terminal_close(p);
+    cli_rig_terminal_close(p);
     assert_ok(&r->f, catalog_pool_get(r->f.c, "west", &pool, &r->f.err));
     buf_init_secret(&password, 100);
     assert_ok(&r->f, catalog_pool_password(r->f.c, pool.id, &password,
@@ -730,30 +343,11 @@ static void a_person_is_asked_about_certificates_and_passwords(void **state)
     catalog_pool_fini(&pool);
 }
 
-static void a_terminal_shows_a_bar_that_is_written_over(void **state)
-{
-    static const char *const nothing[][2] = {{0}};
-    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
-    struct ending e = {.end = {.state = CATALOG_JOB_SUCCEEDED}};
-
-    terminal_open(p, nothing);
-    p->tick = end_job;
-    p->user = &e;
-    e.slow = true;
-    assert_exit(0, RUN("backup", "acme-web"));
-    p->tick = NULL;
-    assert_has(p->seen, "\r\033[Kacme-web  transfer  [============>");
-    assert_has(p->seen, "] " " 50 %");
-    assert_has(p->seen, "backup succeeded, point " RIG_POINT);
-    terminal_close(p);
-}
-
 static void over_tcp_a_token_and_a_trusted_certificate_are_needed(void **state)
 {
     struct api_rig_world *w = *state;
     struct api_rig *r = &w->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
     struct peer_cert good = peer_cert_new("127.0.0.1", false, NULL, -1, 10);
     struct peer_cert bad = peer_cert_new("127.0.0.1", false, NULL, -1, 10);
     char *cert = peer_cert_pem(&good), *key = peer_key_pem(&good);
@@ -769,9 +363,9 @@ static void over_tcp_a_token_and_a_trusted_certificate_are_needed(void **state)
                      ERR_OK);
     snprintf(server, sizeof(server), "https://127.0.0.1:%u",
              api_port(r->api, 1));
-    write_file(r, "ca", cert, ca);
-    write_file(r, "wrong", other, wrong);
-    write_file(r, "token", w->acme_token, token);
+    cli_rig_write(r, "ca", cert, ca);
+    cli_rig_write(r, "wrong", other, wrong);
+    cli_rig_write(r, "token", w->acme_token, token);
     assert_exit(0, RUN("tenant", "list", "--server", server, "--server-ca", ca,
                        "--token-file", token));
     assert_has(p->out, "acme");
@@ -796,12 +390,12 @@ static void over_tcp_a_token_and_a_trusted_certificate_are_needed(void **state)
 static void the_completion_script_is_one(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
-    struct program *p = &program;
+    struct cli_rig *p = &program;
     char path[128], command[512], line[64] = "";
     FILE *f;
 
     assert_exit(0, RUN("completion", "bash"));
-    write_file(r, "script", p->out, path);
+    cli_rig_write(r, "script", p->out, path);
     snprintf(command, sizeof(command),
              "bash -c '. %s; COMP_WORDS=(cairn pool ac); COMP_CWORD=2; _cairn; "
              "echo ${COMPREPLY[*]}'",
@@ -826,15 +420,9 @@ int main(void)
         ROW(a_pool_is_never_trusted_silently),
         ROW(a_recovery_file_is_made_first_and_proved_last),
         ROW(an_existing_vault_says_what_to_do_next),
-        ROW(a_backup_waits_and_exits_as_its_job),
-        ROW(ctrl_c_leaves_the_job_running_and_says_so),
-        ROW(a_log_is_followed_to_its_end),
-        ROW(a_restored_file_is_whole_or_not_there),
-        ROW(a_restore_to_a_pool_prints_its_receipt),
         ROW(vms_and_points_are_listed),
         ROW(names_from_elsewhere_do_nothing_to_a_terminal),
         ROW(a_person_is_asked_about_certificates_and_passwords),
-        ROW(a_terminal_shows_a_bar_that_is_written_over),
         ROW(over_tcp_a_token_and_a_trusted_certificate_are_needed),
         ROW(the_completion_script_is_one),
     };

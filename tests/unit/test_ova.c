@@ -225,11 +225,11 @@ static struct xmlrpc *rewritten(const struct ova_rewrite_opts *opts,
     return tree;
 }
 
-static void assert_no_network(const struct xmlrpc *tree, const char *text)
+static void assert_no_network(const struct xmlrpc *tree, const char *all)
 {
-    assert_null(strstr(text, "Pool-wide network"));
-    assert_null(strstr(text, "xenbr0"));
-    assert_null(strstr(text, "02:00:00"));
+    assert_null(strstr(all, "Pool-wide network"));
+    assert_null(strstr(all, "xenbr0"));
+    assert_null(strstr(all, "02:00:00"));
     for (const char **id = (const char *[]){"Ref:40", "Ref:41", "Ref:50",
                                             "Ref:51", "Ref:80", "Ref:81", NULL};
          *id; id++) {
@@ -237,7 +237,7 @@ static void assert_no_network(const struct xmlrpc *tree, const char *text)
 
         assert_null(object(tree, *id));
         snprintf(value, sizeof(value), "<value>%s</value>", *id);
-        assert_null(strstr(text, value));
+        assert_null(strstr(all, value));
     }
 }
 
