@@ -169,25 +169,15 @@ enum err_code place_new(const struct place_opts *o, struct place **out,
     return ERR_OK;
 }
 
-/* A folder that was a vault once and is not there, or is empty, is no vault
- * that lost its points: it was removed, or nothing is mounted on it. */
+/* It is opened by the store's first operation, on the lane: a hung mount must
+ * not hold up the loop. */
 static enum err_code folder_store(struct place *p, struct loop *loop,
                                   struct store **out, struct err *err)
 {
-    struct store *s = NULL;
-    enum err_code rc = store_dir_new(loop, p->root, p->lane, &s, err);
-
-    if (rc == ERR_NOT_FOUND && p->known)
-        rc = err_set(err, ERR_REMOTE, STORE_DIR_GONE,
-                     "the folder is not there: it was removed, or its file "
-                     "system is not mounted");
-    if (rc != ERR_OK)
+    if (store_dir_new(loop, p->root, p->lane, out, err) != ERR_OK)
         return err_context(err, "%s", p->text);
-    if (p->known && store_dir_holds(s, "keys", err) != ERR_OK) {
-        store_free(s);
-        return err->code;
-    }
-    *out = s;
+    if (p->known)
+        store_dir_expect(*out, "keys");
     return ERR_OK;
 }
 

@@ -30,7 +30,7 @@ struct place_opts {
     uint64_t retry_ms;       /* how long it is tried again */
     bool known;              /* a vault was there: if nobody answers, that
                                 passes; a folder without it is ERR_REMOTE with
-                                404 */
+                                404, from any operation */
     const struct seal_suite *suite; /* outlives the place */
 };
 
@@ -40,8 +40,9 @@ enum err_code place_new(const struct place_opts *opts, struct place **out,
 struct place *place_ref(struct place *p);
 void place_unref(struct place *p);
 
-/* A store on this loop. ERR_NOT_FOUND (no such folder), ERR_NOMEM,
- * ERR_ARGUMENT. client: of the loop. */
+/* A store on this loop, which has looked at nothing yet: that there is no such
+ * folder its first operation says. ERR_NOMEM, ERR_ARGUMENT. client: of the
+ * loop. */
 enum err_code place_store(struct place *p, struct loop *loop,
                           struct http_client *client, struct store **out,
                           struct err *err);

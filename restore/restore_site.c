@@ -254,14 +254,9 @@ bool restore_site_init(struct restore_site *site,
         lane_new("output", 1, QUEUE, &site->out, &err) != ERR_OK)
         return restore_site_fail(site, &err, EXIT_FAILED);
     watch_signals(site);
-    if (open_store(site, args, &err) != ERR_OK) {
-        bool folder = strncmp(args->vault, "file://", 7) == 0;
-
+    if (open_store(site, args, &err) != ERR_OK)
         return restore_site_fail(site, &err,
-                                 folder && err.code == ERR_NOT_FOUND
-                                     ? EXIT_NO_VAULT
-                                     : exit_of(err.code, EXIT_PEER_STORE));
-    }
+                                 exit_of(err.code, EXIT_PEER_STORE));
     return open_vault(site, args->key_file);
 }
 

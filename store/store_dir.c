@@ -2,8 +2,6 @@
 #include "store/store_dir.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -241,7 +239,8 @@ static void free_store(struct store *s)
 
     assert(!ds->live);
     timer_stop(&ds->retry);
-    close(ds->root);
+    if (ds->root >= 0)
+        close(ds->root);
     free(ds->path);
     free(ds);
 }
@@ -270,22 +269,17 @@ enum err_code store_dir_new(struct loop *loop, const char *root,
                             struct err *err)
 {
     struct store_dir *ds;
-    enum err_code rc;
 
     if (root[0] != '/')
         return err_set(err, ERR_ARGUMENT, 0, "%s: not an absolute path", root);
     ds = calloc(1, sizeof(*ds));
     if (!ds)
         return err_set(err, ERR_NOMEM, 0, "%s", root);
+    ds->root = -1;
     ds->path = strdup(root);
-    ds->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (ds->root < 0 || !ds->path) {
-        rc = store_dir_fs_error(err, ds->path ? errno : ENOMEM, root, "open");
-        if (ds->root >= 0)
-            close(ds->root);
-        free(ds->path);
+    if (!ds->path) {
         free(ds);
-        return rc;
+        return err_set(err, ERR_NOMEM, 0, "%s", root);
     }
     atomic_flag_clear(&ds->tidied);
     ds->base.ops = &store_dir_ops;
@@ -298,17 +292,9 @@ enum err_code store_dir_new(struct loop *loop, const char *root,
     return ERR_OK;
 }
 
-enum err_code store_dir_holds(const struct store *s, const char *name,
-                              struct err *err)
+void store_dir_expect(struct store *s, const char *name)
 {
-    struct stat st;
-
-    if (fstatat(((const struct store_dir *)s)->root, name, &st, 0) < 0 &&
-        errno == ENOENT)
-        return err_set(err, ERR_REMOTE, STORE_DIR_GONE,
-                       "%s: it has no %s/: no vault lies there, or its file "
-                       "system is not mounted", s->location, name);
-    return ERR_OK;
+    ((struct store_dir *)s)->expected = name;
 }
 
 struct store_dir_stats store_dir_stats(const struct store *s)

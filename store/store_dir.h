@@ -24,11 +24,13 @@
 /*
  * root: an absolute path of an existing folder. lane: borrowed, shared by all
  * stores on this folder. Errors of operations: ERR_IO with errno (ENOSPC,
- * EDQUOT: ERR_QUOTA; EACCES, EPERM, EROFS: ERR_DENIED), ERR_NOT_FOUND,
- * ERR_CONFLICT (name exists), ERR_UNREACHABLE
- * (a mount is dead), ERR_REMOTE (STORE_DIR_GONE), ERR_ARGUMENT (store_name_ok() refuses it),
- * ERR_AGAIN (over 4,096 operations wait; from _start only). Of
- * store_dir_new(): ERR_ARGUMENT, ERR_IO, ERR_DENIED, ERR_NOT_FOUND, ERR_NOMEM.
+ * EDQUOT: ERR_QUOTA; EACCES, EPERM, EROFS: ERR_DENIED), ERR_NOT_FOUND (an
+ * object, or there is no such folder), ERR_CONFLICT (name exists),
+ * ERR_UNREACHABLE (a mount is dead), ERR_REMOTE (STORE_DIR_GONE), ERR_ARGUMENT
+ * (store_name_ok() refuses it), ERR_AGAIN (over 4,096 operations wait; from
+ * _start only). Of store_dir_new(): ERR_ARGUMENT, ERR_NOMEM; the folder is
+ * opened on the lane, by the first operation, and by each that follows until
+ * it could be.
  */
 enum err_code store_dir_new(struct loop *loop, const char *root,
                             struct lane *lane, struct store **out,
@@ -38,10 +40,10 @@ enum err_code store_dir_new(struct loop *loop, const char *root,
  * as a store's 404 that is no object's. */
 #define STORE_DIR_GONE 404
 
-/* Whether the folder has this one in it: what cannot be looked at is taken to
- * be there. ERR_REMOTE as above: no. Blocks for one call. */
-enum err_code store_dir_holds(const struct store *s, const char *name,
-                              struct err *err);
+/* Before the first operation: the folder must be there, with this one in it,
+ * when it is opened; else ERR_REMOTE as above. What cannot be looked at is taken
+ * to be there. name: a literal. */
+void store_dir_expect(struct store *s, const char *name);
 
 /* What syncing has cost so far. */
 struct store_dir_stats {

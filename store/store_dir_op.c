@@ -2,8 +2,11 @@
 #include "store/store_dir_op.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WAITING_MAX 4096
 #define RETRY_MS 5
@@ -15,11 +18,38 @@ static void on_retry(struct timer *t)
     pump((struct store_dir *)((char *)t - offsetof(struct store_dir, retry)));
 }
 
+/* A folder that was a vault once and is not there, or is empty, is no vault
+ * that lost its points: it was removed, or nothing is mounted on it. */
+static void open_root(struct store_dir *ds, struct err *err)
+{
+    int root = open(ds->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+
+    if (root < 0 && errno == ENOENT && ds->expected) {
+        err_set(err, ERR_REMOTE, STORE_DIR_GONE,
+                "the folder is not there: it was removed, or its file system "
+                "is not mounted");
+    } else if (root < 0) {
+        store_dir_fs_error(err, errno, ds->path, "open");
+    } else if (ds->expected && fstatat(root, ds->expected, &st, 0) < 0 &&
+               errno == ENOENT) {
+        err_set(err, ERR_REMOTE, STORE_DIR_GONE,
+                "it has no %s/: no vault lies there, or its file system is not "
+                "mounted", ds->expected);
+        close(root);
+    } else {
+        ds->root = root;
+    }
+}
+
 static void on_lane_run(struct lane_item *item)
 {
     struct store_dir_task *task = (struct store_dir_task *)item;
 
-    task->run(task);
+    if (task->store->root < 0 && task->err && task->err->code == ERR_OK)
+        open_root(task->store, task->err);
+    if (task->store->root >= 0 || !task->err)
+        task->run(task);
 }
 
 static void on_lane_done(struct lane_item *item)
@@ -28,6 +58,8 @@ static void on_lane_done(struct lane_item *item)
     struct store_dir *ds = task->store;
 
     ds->in_lane--;
+    if (!ds->opened)
+        ds->opened = ds->root >= 0;
     pump(ds);
     task->done(task); /* the last one's may free the store */
 }
@@ -38,6 +70,8 @@ static void pump(struct store_dir *ds)
     while (ds->first) {
         struct store_dir_task *task = ds->first;
 
+        if (!ds->opened && ds->in_lane)
+            return; /* that one opens the folder */
         if (!lane_start(ds->lane, &task->item)) {
             /* Ours will wake us; else the lane is full of other stores'. */
             if (!ds->in_lane)
@@ -113,6 +147,7 @@ enum err_code store_dir_op_new(struct store *s, const char *name, size_t size,
                        name ? name : "listing");
     op->base.store = s;
     op->task.store = ds;
+    op->task.err = &op->err;
     atomic_init(&op->cancelled, false);
     if (name)
         memcpy(op->name, name, strlen(name) + 1);

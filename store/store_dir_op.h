@@ -21,8 +21,10 @@ struct store_dir_task;
 
 struct store_dir {
     struct store base;
-    int root;
-    char *path; /* where it was opened */
+    int root;   /* -1 until it is opened: the lane's, and then read-only */
+    bool opened; /* the loop knows of it; till then one visit at a time */
+    char *path; /* where it lies */
+    const char *expected; /* that must be in it; NULL: nothing */
     struct lane *lane;
     struct store_dir_task *first, *last; /* waiting for room in the lane */
     size_t waiting;
@@ -41,6 +43,7 @@ struct store_dir_task {
     struct store_dir *store;
     struct store_dir_task *next, *prev;
     bool waits;
+    struct err *err; /* of its operation; NULL: it comes when all is open */
     void (*run)(struct store_dir_task *task);  /* on the lane's thread */
     void (*done)(struct store_dir_task *task); /* on the loop */
 };

@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/store_dir.h"
 #include "store/store_dir_fs.h"
 #include "store_dir_rig.h"
 
@@ -314,20 +317,126 @@ static void a_full_disk_is_told_and_leaves_nothing(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* ---- opening the folder ---- */
+
+static const char *slow_path; /* opening it takes SLOW_MS, as of a dead mount */
+static pthread_t opened_by;
+
+#define SLOW_MS 300
+
+/* In place of the library's, for the code under test too. */
+int open(const char *path, int flags, ...)
+{
+    if (slow_path && strcmp(path, slow_path) == 0) {
+        opened_by = pthread_self();
+        usleep(SLOW_MS * 1000);
+    }
+    if (flags & O_CREAT) {
+        va_list ap;
+        mode_t mode;
+
+        va_start(ap, flags);
+        mode = va_arg(ap, mode_t);
+        va_end(ap);
+        return openat(AT_FDCWD, path, flags, mode);
+    }
+    return openat(AT_FDCWD, path, flags);
+}
+
+struct ticks {
+    struct timer timer;
+    struct loop *loop;
+    unsigned count;
+};
+
+static void on_tick(struct timer *t)
+{
+    struct ticks *ticks = (struct ticks *)t;
+
+    ticks->count++;
+    timer_start(ticks->loop, t, 10, on_tick);
+}
+
+static void a_folder_that_opens_slowly_does_not_hold_up_the_loop(void **state)
+{
+    struct store_dir_rig *w = *state;
+    struct ticks ticks = {.loop = w->loop};
+    struct store_try t;
+    struct store *s = NULL;
+    struct err err;
+    uint64_t before = clock_mono_ms(loop_clock(w->loop)), after;
+
+    slow_path = w->root;
+    assert_int_equal(store_dir_new(w->loop, w->root, w->lane, &s, &err),
+                     ERR_OK);
+    after = clock_mono_ms(loop_clock(w->loop));
+    assert_true(after - before < SLOW_MS);
+    store_try_init(&t, s);
+    timer_start(w->loop, &ticks.timer, 10, on_tick);
+    assert_int_equal(store_try_put(&t, "a/b", "first", 5), ERR_OK);
+    slow_path = NULL;
+    timer_stop(&ticks.timer);
+    assert_false(pthread_equal(opened_by, pthread_self()));
+    assert_true(ticks.count >= 2); /* while it was opened */
+    assert_int_equal(store_dir_rig_file_bytes(w, "a/b"), 5);
+    store_try_fini(&t);
+    store_free(s);
+}
+
+/* Each of them says so, and the next one looks again. */
 static void a_root_that_is_no_folder_is_refused(void **state)
 {
     struct store_dir_rig *w = *state;
+    struct store_try t;
     struct store *s;
     struct err err;
 
     assert_int_equal(store_dir_new(w->loop, "tmp", w->lane, &s, &err),
                      ERR_ARGUMENT);
     assert_int_equal(
-        store_dir_new(w->loop, "/nowhere/at/all", w->lane, &s, &err),
-        ERR_NOT_FOUND);
-    assert_non_null(strstr(err.text, "/nowhere/at/all"));
+        store_dir_new(w->loop, "/nowhere/at/all", w->lane, &s, &err), ERR_OK);
+    store_try_init(&t, s);
+    assert_int_equal(store_try_put(&t, "x", "x", 1), ERR_NOT_FOUND);
+    assert_non_null(strstr(t.err.text, "/nowhere/at/all"));
+    assert_int_equal(store_try_get(&t, "x", (struct store_range){0}),
+                     ERR_NOT_FOUND);
+    assert_int_equal(store_try_list(&t, "", NULL), ERR_NOT_FOUND);
+    assert_int_equal(store_try_list_uploads(&t, ""), ERR_NOT_FOUND);
+    assert_int_equal(store_try_head(&t, "x"), ERR_NOT_FOUND);
+    assert_int_equal(store_try_remove(&t, "x"), ERR_NOT_FOUND);
+    assert_int_equal(store_try_create(&t, "x"), ERR_NOT_FOUND);
+    store_try_fini(&t);
+    store_free(s);
     assert_int_equal(store_dir_new(w->loop, "/etc/passwd", w->lane, &s, &err),
-                     ERR_IO);
+                     ERR_OK);
+    store_try_init(&t, s);
+    assert_int_equal(store_try_head(&t, "x"), ERR_IO);
+    store_try_fini(&t);
+    store_free(s);
+}
+
+static void what_a_folder_should_hold_is_looked_for(void **state)
+{
+    struct store_dir_rig *w = *state;
+    char later[sizeof(w->root) + 16];
+    struct store_try t;
+    struct store *s;
+    struct err err;
+
+    snprintf(later, sizeof(later), "%s/later", w->root);
+    assert_int_equal(store_dir_new(w->loop, later, w->lane, &s, &err), ERR_OK);
+    store_dir_expect(s, "keys");
+    store_try_init(&t, s);
+    expect_gone(&t, store_try_head(&t, "x"));
+    assert_int_equal(mkdir(later, 0700), 0);
+    expect_gone(&t, store_try_put(&t, "x", "x", 1));
+    assert_non_null(strstr(t.err.text, "it has no keys/"));
+    assert_int_equal(store_dir_rig_file_bytes(w, "later/x"), SIZE_MAX);
+    snprintf(later, sizeof(later), "%s/later/keys", w->root);
+    assert_int_equal(mkdir(later, 0700), 0);
+    assert_int_equal(store_try_put(&t, "x", "x", 1), ERR_OK);
+    store_try_fini(&t);
+    store_free(s);
 }
 
 #define IN(f)                                                \
@@ -348,7 +457,9 @@ int main(void)
         IN(a_folder_that_is_gone_is_told_from_a_missing_object),
         cmocka_unit_test(errno_becomes_a_code_to_decide_by),
         cmocka_unit_test(a_full_disk_is_told_and_leaves_nothing),
+        IN(a_folder_that_opens_slowly_does_not_hold_up_the_loop),
         IN(a_root_that_is_no_folder_is_refused),
+        IN(what_a_folder_should_hold_is_looked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
