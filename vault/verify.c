@@ -386,12 +386,12 @@ static void on_listed(void *ctx, const struct err *err,
 
     (void)info;
     v->op = NULL;
-    if (why.code == ERR_OK && v->point[0]) {
-        v->phase = VERIFY_CHOICE;
-        verify_check_start(v, v->point, true, &why);
-    } else if (why.code == ERR_OK && v->phase == VERIFY_LISTING) {
-        v->phase = VERIFY_SMALL;
-        verify_step(v);
+    if (why.code == ERR_OK && v->phase == VERIFY_LISTING) {
+        v->phase = v->point[0] ? VERIFY_CHOICE : VERIFY_SMALL;
+        if (v->point[0])
+            verify_check_start(v, v->point, true, &why);
+        else
+            verify_step(v);
     }
     if (why.code != ERR_OK)
         verify_fail(v, &why);

@@ -85,7 +85,10 @@ struct verify {
     bool hint_seen;
     struct list_set *lists;
     bool bad_lists; /* one could not be read */
-    struct buf points, rosters, replaced; /* names of points, 65 bytes each */
+    /* Names of points, 65 bytes each: rising; that later ones remember, of
+     * which rosters_tidy bytes were sorted; replaced. */
+    struct buf points, rosters, replaced;
+    size_t rosters_tidy;
     struct verify_pack *packs[VERIFY_BUCKETS];
     uint64_t slot_bytes, slot_bytes_max, clock; /* of tables in memory */
     struct verify_scan *scan[VERIFY_SCANS];
@@ -145,6 +148,9 @@ enum err_code verify_check_start(struct verify *v, const char *name,
 void verify_check_cancel(struct verify_check *c);
 
 /* verify_roster.c */
+/* What a point remembers; only what is not listed is kept. False: out of
+ * memory. */
+bool verify_roster_note(struct verify *v, struct slice names);
 /* Points that others remember and that are nowhere. */
 void verify_roster_check(struct verify *v);
 

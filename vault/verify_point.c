@@ -506,19 +506,20 @@ static void choose_packs(struct verify_check *c)
 static void check_point(struct verify_check *c)
 {
     struct verify *v = c->v;
+    bool noted = true;
     struct err err;
 
     check_keys(c);
     check_metadata(c);
     if (!c->point->unfinished) {
-        buf_add(&v->rosters, c->point->roster.data, c->point->roster.len);
+        noted = verify_roster_note(v, c->point->roster);
         buf_add(&v->replaced, c->point->replaces.data, c->point->replaces.len);
     }
     c->reported = calloc(c->point->packs + 1, sizeof(*c->reported));
     c->by_id = pack_by_id_make(c->point);
     c->digest =
         seal_digest_new(keyring_suite(v->opts.keys), SEAL_DIGEST_SHA256);
-    if (!c->reported || !c->by_id || !c->digest || buf_failed(&v->rosters) ||
+    if (!c->reported || !c->by_id || !c->digest || !noted ||
         buf_failed(&v->replaced)) {
         err_set(&err, ERR_NOMEM, 0, "verifying");
         fail(c, &err);

@@ -8,6 +8,8 @@
 
 #include "vault/verify_inside.h"
 
+#define TIDY_BYTES (64 * KIB) /* not worth it for less */
+
 static int compare_names(const void *a, const void *b)
 {
     return memcmp(a, b, NAME_POINT_BYTES);
@@ -25,6 +27,40 @@ static void sort_names(struct buf *names)
     if (names->len)
         qsort(names->data, names->len / NAME_POINT_BYTES, NAME_POINT_BYTES,
               compare_names);
+}
+
+/* Each name once. */
+static void tidy(struct verify *v)
+{
+    struct buf *names = &v->rosters;
+    size_t kept = 0;
+
+    sort_names(names);
+    for (size_t at = 0; at < names->len; at += NAME_POINT_BYTES) {
+        const uint8_t *name = names->data + at;
+
+        if (kept && compare_names(names->data + kept - NAME_POINT_BYTES,
+                                  name) == 0)
+            continue;
+        memmove(names->data + kept, name, NAME_POINT_BYTES);
+        kept += NAME_POINT_BYTES;
+    }
+    names->len = v->rosters_tidy = kept;
+}
+
+/* Every point remembers all that were before it: kept as they come, these
+ * would be the square of a vault's points. */
+bool verify_roster_note(struct verify *v, struct slice names)
+{
+    if (v->point[0])
+        return true; /* nobody will look */
+    for (size_t at = 0; at < names.len; at += NAME_POINT_BYTES)
+        if (!has_name(&v->points, names.data + at) &&
+            !buf_add(&v->rosters, names.data + at, NAME_POINT_BYTES))
+            return false;
+    if (v->rosters.len > 2 * v->rosters_tidy + TIDY_BYTES)
+        tidy(v);
+    return true;
 }
 
 void verify_roster_check(struct verify *v)

@@ -6,6 +6,7 @@
 
 #include "vault/list.h"
 #include "vault/verify.h"
+#include "vault/verify_inside.h"
 
 #define POINT_A \
     "points/2e73579d31f1cbc0232e04f666837d2a/20250616T150640Z-059c9b7c"
@@ -455,6 +456,97 @@ static void cancelling_at_any_time_ends_it_once(void **state)
     }
 }
 
+static void ignore_cancel(struct store_op *op)
+{
+    (void)op; /* the answer is there already */
+}
+
+static void a_listing_that_ends_all_the_same_is_not_gone_on_from(void **state)
+{
+    struct store_fault_rule rule = {.kind = FAULT_LIST, .action = FAULT_HOLD};
+    struct how how = {.keys = keys, .point = POINT_A};
+    const struct store_ops *before = rig.store->ops;
+    struct store_ops ops = *before;
+
+    (void)state;
+    ops.cancel = ignore_cancel;
+    for (int all = 0; all < 2; all++) {
+        uint64_t requests = rig.store->requests;
+        unsigned done = rig.done;
+        struct verify *v;
+
+        how.point = all ? NULL : POINT_A;
+        store_fault_add(rig.store, &rule);
+        assert_int_equal(begin_verify(how, &v), ERR_OK);
+        while (!store_fault_held(rig.store))
+            vault_rig_turn(&rig);
+        rig.store->ops = &ops;
+        verify_cancel(v);
+        rig.store->ops = before;
+        store_fault_release(rig.store);
+        vault_rig_wait(&rig, done + 1);
+        assert_int_equal(rig.err.code, ERR_CANCELLED);
+        assert_int_equal(rig.store->requests - requests, 1);
+        store_fault_clear(rig.store);
+    }
+}
+
+#define REMEMBERED 800u
+
+static void remembered_name(unsigned i, char out[NAME_POINT_BYTES + 1])
+{
+    struct name n = {.kind = NAME_POINT, .rand = i};
+    char text[NAME_TEXT];
+
+    n.time_ms = 1700000000000u + i * (uint64_t)1000;
+    name_text(&n, text);
+    memcpy(out, text, NAME_POINT_BYTES + 1);
+}
+
+/* Half of the names are of points that are there, the others were removed. */
+static void what_points_remember_is_kept_once(void **state)
+{
+    struct verify *v = calloc(1, sizeof(*v));
+    char name[NAME_POINT_BYTES + 1];
+    size_t most = 0;
+    struct buf all;
+
+    (void)state;
+    assert_non_null(v);
+    findings = hurts = 0;
+    texts[0] = 0;
+    v->opts.on_finding = on_finding;
+    v->lists = list_set_new();
+    buf_init(&v->points, SIZE_MAX / 2);
+    buf_init(&v->rosters, SIZE_MAX / 2);
+    buf_init(&v->replaced, SIZE_MAX / 2);
+    buf_init(&all, SIZE_MAX / 2);
+    for (unsigned i = 0; i < REMEMBERED; i++) {
+        remembered_name(i, name);
+        assert_true(buf_add(&all, name, NAME_POINT_BYTES));
+        if (i >= REMEMBERED / 2)
+            assert_true(buf_add(&v->points, name, NAME_POINT_BYTES));
+        if (i < REMEMBERED / 2 - 2) /* two are nowhere */
+            assert_true(buf_add(&v->replaced, name, NAME_POINT_BYTES));
+    }
+    for (unsigned i = 0; i < REMEMBERED; i++) {
+        assert_true(
+            verify_roster_note(v, (struct slice){all.data, all.len}));
+        most = v->rosters.cap > most ? v->rosters.cap : most;
+    }
+    assert_true(most < MIB);
+    verify_roster_check(v);
+    assert_int_equal(findings, 2);
+    remembered_name(REMEMBERED / 2 - 1, name);
+    assert_non_null(strstr(texts, name));
+    buf_fini(&v->points);
+    buf_fini(&v->rosters);
+    buf_fini(&v->replaced);
+    buf_fini(&all);
+    list_set_free(v->lists);
+    free(v);
+}
+
 static void what_is_collected_meanwhile_is_no_finding(void **state)
 {
     struct store_fault_rule rule = {.kind = FAULT_GET,
@@ -484,6 +576,8 @@ int main(void)
         cmocka_unit_test(a_pack_that_no_point_names_hurts_nobody),
         cmocka_unit_test(any_failing_request_is_the_answer),
         cmocka_unit_test(cancelling_at_any_time_ends_it_once),
+        cmocka_unit_test(a_listing_that_ends_all_the_same_is_not_gone_on_from),
+        cmocka_unit_test(what_points_remember_is_kept_once),
         cmocka_unit_test(what_is_collected_meanwhile_is_no_finding),
     };
 
