@@ -222,14 +222,20 @@ static void each(struct index_db *db, struct index_op *op, enum index_query q)
     bool more = true;
 
     while (more && index_db_step(db, q, &op->err)) {
+        const char *name = (const char *)sqlite3_column_text(s, 0);
         struct slice bytes = {NULL, 0};
 
+        if (!name) { /* SQLite does not see each damage */
+            db->damaged = sqlite3_errcode(db->sql) != SQLITE_NOMEM;
+            err_set(&op->err, db->damaged ? ERR_IO : ERR_NOMEM, 0,
+                    "index %s: a row has no name", db->path);
+            break;
+        }
         if (q == LISTS_ALL) {
             bytes.data = sqlite3_column_blob(s, 1);
             bytes.len = (size_t)sqlite3_column_bytes(s, 1);
         }
-        more = op->on_item(op->ctx, (const char *)sqlite3_column_text(s, 0),
-                           bytes);
+        more = op->on_item(op->ctx, name, bytes);
     }
     sqlite3_reset(s);
 }

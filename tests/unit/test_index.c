@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "vault/index.h"
 #include "vault/pack_layout.h"
@@ -450,6 +451,36 @@ static void damage_in_use_costs_the_index_and_nothing_else(void **state)
     close_index(index);
 }
 
+/* One flipped bit can do that, and SQLite does not look. */
+static void a_row_without_a_name_costs_the_index_and_nothing_else(void **state)
+{
+    struct index *index = open_index(&vault);
+    struct items items = {0};
+    struct index_op op = {.verb = INDEX_LISTS,
+                          .on_item = on_item,
+                          .ctx = &items,
+                          .loop = loop,
+                          .done = on_items};
+    sqlite3 *sql = NULL;
+
+    (void)state;
+    add(index, 0, 10, NULL);
+    close_index(index);
+    assert_int_equal(sqlite3_open(path, &sql), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(sql, "INSERT INTO lists VALUES(NULL, x'00')",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(sql);
+    index = open_index(&vault);
+    assert_false(index_is_fresh(index));
+    index_start(index, &op);
+    loop_run(loop);
+    assert_int_equal(op.err.code, ERR_IO);
+    assert_int_equal(items.count, 0);
+    assert_true(index_is_fresh(index));
+    list(index, INDEX_LISTS);
+    close_index(index);
+}
+
 static void a_folder_that_is_not_there_is_an_error(void **state)
 {
     struct opened o = {0};
@@ -555,6 +586,7 @@ int main(void)
         cmocka_unit_test(damage_in_use_costs_the_index_and_nothing_else),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_error),
         cmocka_unit_test(a_full_queue_is_waited_for),
+        cmocka_unit_test(a_row_without_a_name_costs_the_index_and_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
