@@ -9,15 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vault/name_list.h"
+#include "vault/name.h"
 
 #define AT_ONCE 8
+#define IN_FLIGHT (16 * MIB) /* bytes of lists being fetched, or one */
 #define LISTINGS_MAX 5 /* while lists vanish between LIST and GET */
+
+struct listed {
+    char name[NAME_TEXT];
+    uint64_t bytes;
+};
 
 struct fetching {
     struct list_read *reader;
     struct store_op *op; /* NULL: free */
-    char name[NAME_TEXT];
+    struct listed list;
 };
 
 struct list_read {
@@ -25,9 +31,11 @@ struct list_read {
     struct store_op *listing;
     struct store_info info; /* of the last LIST */
     unsigned listings;
-    struct name_list names; /* to be read; from `next` on */
+    struct listed *listed; /* to be read; from `next` on */
+    size_t count, room, next;
     struct fetching fetch[AT_ONCE];
-    unsigned busy;  /* fetches under way */
+    unsigned busy; /* fetches under way */
+    uint64_t in_flight;
     bool vanished;  /* one was gone */
     struct err err; /* the first failure */
 };
@@ -40,7 +48,7 @@ static void finish(struct list_read *r)
 
     r->opts.done(r->opts.ctx, &r->err,
                  r->err.code == ERR_OK ? &r->info : &nothing);
-    name_list_fini(&r->names);
+    free(r->listed);
     free(r);
 }
 
@@ -88,17 +96,19 @@ static void on_fetched(void *ctx, const struct err *err, const uint8_t *data,
     (void)info;
     f->op = NULL;
     r->busy--;
+    r->in_flight -= f->list.bytes;
     if (r->err.code != ERR_OK) {
         ; /* it came too late to matter */
     } else if (err->code == ERR_NOT_FOUND) {
         r->vanished = true;
     } else if (err->code != ERR_OK) {
-        bad_list(r, f->name, err);
-    } else if (list_set_add(r->opts.set, r->opts.keys, f->name, data, len,
-                            &e) != ERR_OK) {
-        bad_list(r, f->name, &e);
+        bad_list(r, f->list.name, err);
+    } else if (list_set_add(r->opts.set, r->opts.keys, f->list.name, data,
+                            len, &e) != ERR_OK) {
+        bad_list(r, f->list.name, &e);
     } else if (r->opts.on_list) {
-        r->opts.on_list(r->opts.ctx, f->name, (struct slice){data, len});
+        r->opts.on_list(r->opts.ctx, f->list.name,
+                        (struct slice){data, len});
     }
     go_on(r);
 }
@@ -111,15 +121,24 @@ static void fetch_next(struct list_read *r)
     while (f->op)
         f++;
     f->reader = r;
-    memcpy(f->name, r->names.name[r->names.next++], NAME_TEXT);
-    if (store_fetch(r->opts.store, f->name, LIST_SEALED_MAX,
+    f->list = r->listed[r->next++];
+    /* No more than was listed: whoever can write there may plant large ones. */
+    if (store_fetch(r->opts.store, f->list.name, f->list.bytes,
                     (struct store_range){0}, on_fetched, f, &f->op,
                     &err) != ERR_OK) {
         f->op = NULL;
         fail(r, &err);
     } else {
         r->busy++;
+        r->in_flight += f->list.bytes;
     }
+}
+
+/* Whether the next one may be fetched beside those that are. */
+static bool may_fetch(const struct list_read *r)
+{
+    return r->err.code == ERR_OK && r->next < r->count && r->busy < AT_ONCE &&
+           (!r->busy || r->in_flight + r->listed[r->next].bytes <= IN_FLIGHT);
 }
 
 /* --- which there are ------------------------------------------------- */
@@ -132,10 +151,21 @@ static bool on_entry(void *ctx, const struct store_entry *entry)
     if (!name_parse(entry->name, &n) || n.kind != NAME_LIST ||
         list_set_has(r->opts.set, entry->name))
         return true;
-    if (name_list_add(&r->names, entry->name))
-        return true;
-    err_set(&r->err, ERR_NOMEM, 0, "%s", entry->name);
-    return false;
+    if (r->count == r->room) {
+        size_t room = r->room ? 2 * r->room : 64;
+        struct listed *more = realloc(r->listed, room * sizeof(*more));
+
+        if (!more) {
+            err_set(&r->err, ERR_NOMEM, 0, "%s", entry->name);
+            return false;
+        }
+        r->listed = more;
+        r->room = room;
+    }
+    name_text(&n, r->listed[r->count].name);
+    r->listed[r->count++].bytes =
+        entry->bytes < LIST_SEALED_MAX ? entry->bytes : LIST_SEALED_MAX;
+    return true;
 }
 
 static void on_listed(void *ctx, const struct err *err,
@@ -162,7 +192,7 @@ static void list_names(struct list_read *r)
 
     r->listings++;
     r->vanished = false;
-    r->names.count = r->names.next = 0;
+    r->count = r->next = 0;
     if (store_list(r->opts.store, &list, &r->listing, &err) != ERR_OK)
         fail(r, &err);
 }
@@ -171,8 +201,7 @@ static void go_on(struct list_read *r)
 {
     if (r->listing)
         return;
-    while (r->err.code == ERR_OK && r->busy < AT_ONCE &&
-           r->names.next < r->names.count)
+    while (may_fetch(r))
         fetch_next(r);
     if (r->busy)
         return;

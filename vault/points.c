@@ -256,7 +256,8 @@ static void step(struct points *p)
         if (p->fetching && p->in_flight + e->object_bytes > IN_FLIGHT)
             break;
         p->fetch[i].entry = p->next;
-        if (store_fetch(p->opts.store, e->name, POINT_SEALED_MAX,
+        /* No more than was listed, or in_flight bounds nothing. */
+        if (store_fetch(p->opts.store, e->name, e->object_bytes,
                         (struct store_range){0}, on_point, &p->fetch[i],
                         &p->fetch[i].op, &err) != ERR_OK) {
             finish(p, &err);
@@ -293,7 +294,8 @@ static bool add_entry(struct points *p, const struct store_entry *entry,
     memcpy(e->name, entry->name, NAME_POINT_BYTES);
     e->vm_tag = name->id;
     e->time_ms = name->time_ms;
-    e->object_bytes = entry->bytes;
+    e->object_bytes =
+        entry->bytes < POINT_SEALED_MAX ? entry->bytes : POINT_SEALED_MAX;
     return true;
 }
 

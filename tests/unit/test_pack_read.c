@@ -476,6 +476,51 @@ static void lists_that_vanish_are_listed_again(void **state)
     list_set_free(set);
 }
 
+/* Whoever can write to the store can plant some that are as large as any may
+ * be: they do not come all at once. */
+static void large_lists_come_one_after_the_other(void **state)
+{
+    struct list_set *set = list_set_new();
+    struct listing l = {0};
+    struct list_read_opts opts = {.store = rig.store,
+                                  .keys = rig.keys,
+                                  .set = set,
+                                  .lenient = true,
+                                  .on_bad = on_bad,
+                                  .done = on_lists,
+                                  .ctx = &l};
+    struct store_fault_rule hold = {.kind = FAULT_GET, .action = FAULT_HOLD};
+    uint8_t *bytes = calloc(1, 9 * MIB);
+    uint64_t before = store_fault_count(rig.store, FAULT_GET);
+    struct list_read *r;
+    struct err err;
+    char name[NAME_TEXT];
+
+    (void)state;
+    assert_non_null(bytes);
+    put_lists(2);
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "gc/20250615T1600%02uZ-00000001", i);
+        assert_true(store_fault_poke(rig.bucket, name, bytes, 9 * MIB, 1000));
+    }
+    free(bytes);
+    store_fault_add(rig.store, &hold);
+    assert_int_equal(list_read_start(&opts, &r, &err), ERR_OK);
+    rig.running++;
+    while (store_fault_held(rig.store) < 3)
+        uv_run(loop_uv(rig.loop), UV_RUN_ONCE);
+    for (unsigned i = 0; i < 5; i++)
+        uv_run(loop_uv(rig.loop), UV_RUN_NOWAIT);
+    assert_int_equal(store_fault_count(rig.store, FAULT_GET) - before, 3);
+    store_fault_clear(rig.store);
+    store_fault_release(rig.store);
+    rig_run(&rig);
+    assert_int_equal(l.err.code, ERR_OK);
+    assert_int_equal(l.bad, 4);
+    assert_int_equal(list_set_count(set), 2);
+    list_set_free(set);
+}
+
 static int begin(void **state)
 {
     static uint8_t data[LEN];
@@ -518,6 +563,7 @@ int main(void)
         T(only_new_lists_are_read),
         T(a_list_that_cannot_be_read_is_told),
         T(lists_that_vanish_are_listed_again),
+        T(large_lists_come_one_after_the_other),
     };
 
     work_setup();
