@@ -103,7 +103,7 @@ static void on_page(void *ctx, const struct err *err, const uint8_t *raw,
     struct err e = *err;
 
     c->reading = false;
-    if (e.code != ERR_OK ||
+    if (e.code != ERR_OK || c->cancelled ||
         map_page_open((struct slice){raw, slot->raw}, page_chunks(c), &page,
                       &e) != ERR_OK) {
         finish(c, &e);
@@ -197,7 +197,7 @@ static void on_lists(void *ctx, const struct err *err,
 
     (void)info;
     c->list_op = NULL;
-    if (err->code != ERR_OK) {
+    if (err->code != ERR_OK || c->cancelled) {
         finish(c, err);
         return;
     }
@@ -236,7 +236,8 @@ static void on_point(void *ctx, const struct err *err, const uint8_t *data,
     if (e.code == ERR_OK)
         point_open(c->opts.keys, c->ref.name, data, len, &c->point, &e);
     c->step = LISTING;
-    if (e.code != ERR_OK || list_read_start(&lists, &c->list_op, &e) != ERR_OK)
+    if (e.code != ERR_OK || c->cancelled ||
+        list_read_start(&lists, &c->list_op, &e) != ERR_OK)
         finish(c, &e);
 }
 
