@@ -334,6 +334,15 @@ static void on_pause_over(struct timer *t)
     pump(r->client);
 }
 
+/* A first try that took all the time there is because its body went out slowly,
+ * on a thin line: it was no try in vain, and there is to be a second one. */
+static bool was_slow(const struct s3_request *r, const struct err *err,
+                     const struct http_response *resp)
+{
+    return !r->retry.failed && resp->sent_bytes && err->code != ERR_TIMEOUT &&
+           mono_ms(r) - r->retry.began_ms >= r->retry.policy.total_ms;
+}
+
 /* Is there a next try? Then it is on its way. */
 static bool try_again(struct s3_request *r, const struct err *err,
                       const struct http_response *resp)
@@ -344,7 +353,8 @@ static bool try_again(struct s3_request *r, const struct err *err,
     bool few = err->code == ERR_PROTOCOL || (nobody && !c->answered);
     uint64_t ms;
 
-    if (r->taken) /* it got on: what was lost is not counted against it */
+    /* it got on: what was lost is not counted against it */
+    if (r->taken || was_slow(r, err, resp))
         retry_reset(&r->retry, mono_ms(r));
     if (r->o.once || (few && r->retry.failed + 1 >= FEW_TRIES) ||
         !retry_again(&r->retry, mono_ms(r), s3_request_asked_ms(resp), &ms))

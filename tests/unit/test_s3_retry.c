@@ -153,6 +153,27 @@ static void trying_ends_with_its_budget(void **state)
     s3_rig_close(&r);
 }
 
+/* Or on a thin line one connection that breaks would end a backup. */
+static void a_body_that_went_out_slowly_is_sent_again(void **state)
+{
+    static const struct s3_rig_answer answers[3] = {
+        {.text = S3_RIG_ERROR("500", "InternalError", ""), .delay_ms = 150},
+        {.text = S3_RIG_EMPTY},
+        {.text = S3_RIG_ERROR("500", "InternalError", ""), .delay_ms = 150}};
+    struct s3_client_opts o = s3_rig_opts();
+    struct s3_rig r;
+
+    o.retry_ms = 100;
+    s3_rig_open(&r, &o, answers, 2);
+    assert_int_equal(s3_rig_put(&r, "k", "body", NULL), ERR_OK);
+    s3_rig_close(&r);
+
+    /* nothing was sent: it is the server that is slow */
+    s3_rig_open(&r, &o, &answers[2], 1);
+    assert_int_equal(s3_rig_head(&r, "k"), ERR_REMOTE);
+    s3_rig_close(&r);
+}
+
 /* How long is said, not how often. */
 static void time_alone_bounds_the_tries(void **state)
 {
@@ -308,6 +329,7 @@ int main(void)
         cmocka_unit_test(trying_ends_with_its_budget),
         cmocka_unit_test(
             a_store_is_down_from_the_first_try_in_vain_to_an_answer),
+        cmocka_unit_test(a_body_that_went_out_slowly_is_sent_again),
         cmocka_unit_test(time_alone_bounds_the_tries),
         cmocka_unit_test(who_never_answered_gets_three_tries),
         cmocka_unit_test(the_server_says_how_long_to_wait),
