@@ -280,8 +280,12 @@ bool http_trust_same(const struct http_trust *a, const struct http_trust *b)
            memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
 }
 
-const char *http_trust_refusal(const struct http_trust *t)
+const char *http_trust_refusal(const struct http_trust *t, long verdict)
 {
+    /* libcurl has a verdict of its own, another one, till a certificate has
+     * come: of who closes, or speaks another TLS, it is no word of ours. */
+    if (verdict != X509_V_ERR_APPLICATION_VERIFICATION)
+        return NULL;
     switch (t->kind) {
     case TRUST_PIN:
         return "its certificate is not the one that is pinned";

@@ -28,8 +28,9 @@ bool http_trust_checks_name(const struct http_trust *t);
  * verified may serve the other. A trust that shows is like itself alone. */
 bool http_trust_same(const struct http_trust *a, const struct http_trust *b);
 
-/* What to say when the handshake failed over the certificate; NULL: OpenSSL's
- * own words are better. */
-const char *http_trust_refusal(const struct http_trust *t);
+/* What to say of a handshake that failed and left this verdict over the
+ * certificate (SSL_get_verify_result); NULL: it was not we who refused one, or
+ * OpenSSL's own words are better. */
+const char *http_trust_refusal(const struct http_trust *t, long verdict);
 
 #endif

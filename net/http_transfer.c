@@ -501,9 +501,8 @@ static void fail_curl(struct http_transfer *t, CURLcode result)
     if (t->trust &&
         (result == CURLE_PEER_FAILED_VERIFICATION ||
          result == CURLE_SSL_CONNECT_ERROR) &&
-        !curl_easy_getinfo(t->easy, CURLINFO_SSL_VERIFYRESULT, &verify) &&
-        verify != 0)
-        refusal = http_trust_refusal(t->trust);
+        !curl_easy_getinfo(t->easy, CURLINFO_SSL_VERIFYRESULT, &verify))
+        refusal = http_trust_refusal(t->trust, verify);
     if (!refusal)
         refusal = t->curl_text[0] ? t->curl_text : curl_easy_strerror(result);
     fail(t, code_of(t, result), (int)result, refusal);

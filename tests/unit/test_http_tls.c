@@ -175,6 +175,39 @@ static void wrong_pin_gets_no_byte(void **state)
     host_close(&h);
 }
 
+static void play_nothing(struct peer_conn *c)
+{
+    (void)c;
+}
+
+/* A host that closes, or speaks another TLS, has shown no certificate: who
+ * believes one by its pin must not be told that it was another. */
+static void no_certificate_is_no_wrong_one(void **state)
+{
+    struct http_trust *t = NULL;
+    struct err err = {0};
+    struct host h;
+
+    (void)state;
+    for (int closes = 0; closes < 2; closes++) {
+        host_open(&h, "127.0.0.1", -1, 1, play_ok);
+        if (closes) {
+            peer_stop(h.peer);
+            h.peer = peer_start(play_nothing, NULL, NULL);
+        } else {
+            SSL_CTX_set_max_proto_version(h.tls, TLS1_1_VERSION);
+        }
+        host_get(&h, trust_pin(&h.cert, 0));
+        assert_refused(&h);
+        assert_null(strstr(h.call.err.text, "certificate"));
+        assert_int_equal(http_trust_show(&t, &err), ERR_OK);
+        host_get(&h, t);
+        assert_refused(&h);
+        assert_null(strstr(h.call.err.text, "certificate"));
+        host_close(&h);
+    }
+}
+
 static void right_pin_needs_no_ca_no_name_and_no_date(void **state)
 {
     struct host h;
@@ -482,6 +515,7 @@ int main(void)
         cmocka_unit_test(wrong_name_gets_no_byte),
         cmocka_unit_test(expired_certificate_gets_no_byte),
         cmocka_unit_test(wrong_pin_gets_no_byte),
+        cmocka_unit_test(no_certificate_is_no_wrong_one),
         cmocka_unit_test(right_pin_needs_no_ca_no_name_and_no_date),
         cmocka_unit_test(show_notes_the_leaf_and_trusts_nobody),
         cmocka_unit_test(system_means_the_bundle_of_the_system),
