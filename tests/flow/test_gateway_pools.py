@@ -181,9 +181,11 @@ SWITCHES = [
     ("rpc_error", {"method": "VM.destroy", "error": [
         "SR_BACKEND_FAILURE_460", "", "Failed to calculate changed blocks",
         ""]}, {0}, []),
-    ("connection_refuse", {"skip": 2}, {0}, []),
+    # Calls are tried again, the export is not: under load the third connection
+    # may be its own.
+    ("connection_refuse", {"skip": 2}, {0, 12}, ["/export/"]),
     ("connection_reset", {"skip": 2, "after": 200}, {0, 1}, ["reset"]),
-    ("tls_stall", {"skip": 2}, {0}, []),
+    ("tls_stall", {"skip": 2}, {0, 12}, ["/export/", "no connection in time"]),
     ("http_431", {"skip": 3}, {0, 12}, ["431"]),
     ("event_token", {"count": 0}, {0}, []),
     ("event_error", {"error": ["EVENTS_LOST"], "count": 0}, {0}, []),
