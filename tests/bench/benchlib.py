@@ -315,7 +315,10 @@ class Gateway:
         if ca:
             with open(ca, encoding="ascii") as f:
                 body["ca"] = f.read()
-        self.api("POST", "/vaults", **body)
+        answer = self.api("POST", "/vaults", **body)
+        # It takes backups when its recovery file was seen to open it.
+        self.api("POST", "/vaults/main/keys/test?tenant=" + tenant,
+                 key_file=answer["recovery_key_file"])
 
     def wait(self, jobs, seconds=3600):
         """Until these jobs have ended, well; their results."""
