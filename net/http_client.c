@@ -502,6 +502,9 @@ static void launch(struct http_transfer *t)
     t->lane = lane;
     list_add(&lane->running, t);
     timer_stop(&lane->idle_timer);
+    /* Not the transfer's own, though it believes the same: the connection may
+     * outlive that, and shake hands again. */
+    curl_easy_setopt(t->easy, CURLOPT_SSL_CTX_DATA, lane->trust);
     http_transfer_launched(t);
     if (curl_multi_add_handle(lane->multi, t->easy) != CURLM_OK)
         lane->broken = true;

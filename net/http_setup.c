@@ -329,8 +329,7 @@ static bool set_tls(struct http_transfer *t)
     SET(SSL_VERIFYHOST, 2L);
     if (t->trust && !http_trust_checks_name(t->trust))
         SET(SSL_VERIFYHOST, 0L);
-    SET(SSL_CTX_FUNCTION, http_transfer_on_ssl_ctx);
-    SET(SSL_CTX_DATA, t->trust);
+    SET(SSL_CTX_FUNCTION, http_transfer_on_ssl_ctx); /* its data: launch() */
     return ok;
 }
 

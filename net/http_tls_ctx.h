@@ -12,7 +12,8 @@
 
 #include "net/http_tls.h"
 
-/* Make a client's context believe `t` alone. `t` must outlive the context.
+/* Make a client's context believe `t` alone. `t` must outlive the context, and
+ * its connections: they may shake hands again.
  * False: out of memory, nothing may be sent over this context. Its connections
  * read ahead: see http_trust_holds_more(). */
 bool http_trust_apply(struct http_trust *t, SSL_CTX *ctx);

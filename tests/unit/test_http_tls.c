@@ -2,8 +2,10 @@
 /* Whom the client believes; and that who is not believed gets no byte. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -217,6 +219,51 @@ static void right_pin_needs_no_ca_no_name_and_no_date(void **state)
     host_get(&h, trust_pin(&h.cert, 0));
     assert_int_equal(h.call.err.code, ERR_OK);
     assert_int_equal(h.call.status, 200);
+    host_close(&h);
+}
+
+/* The first connection serves one request; on the next the second request has
+ * the client shake hands again. */
+static void play_again(struct peer_conn *c)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    char head[4096];
+
+    if (c->index == 0 && peer_head(c, head, sizeof(head))) {
+        peer_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+                    "Connection: close\r\n\r\nok");
+        return;
+    }
+    if (!peer_head(c, head, sizeof(head)) ||
+        !peer_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") ||
+        !peer_head(c, head, sizeof(head)))
+        return;
+    SSL_renegotiate(c->ssl);
+    SSL_do_handshake(c->ssl); /* asks for it */
+    fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    while (poll(&p, 1, 300) > 0 && SSL_peek(c->ssl, head, 1) <= 0 &&
+           SSL_get_error(c->ssl, -1) == SSL_ERROR_WANT_READ)
+        ;
+    fcntl(c->fd, F_SETFL, 0);
+    peer_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+}
+
+static void a_trust_that_is_gone_is_not_asked_when_hands_are_shaken_again(
+    void **state)
+{
+    struct host h;
+
+    (void)state;
+    host_open(&h, "127.0.0.1", -1, 1, play_again);
+    SSL_CTX_set_max_proto_version(h.tls, TLS1_2_VERSION);
+    SSL_CTX_set_options(h.tls, SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION);
+    for (unsigned i = 0; i < 3; i++) {
+        host_get(&h, trust_pin(&h.cert, 0)); /* another each time */
+        assert_int_equal(h.call.err.code, ERR_OK);
+        assert_int_equal(h.call.status, 200);
+        rig_fini(&h.call);
+    }
+    assert_int_equal(peer_connections(h.peer), 2);
     host_close(&h);
 }
 
@@ -517,6 +564,8 @@ int main(void)
         cmocka_unit_test(wrong_pin_gets_no_byte),
         cmocka_unit_test(no_certificate_is_no_wrong_one),
         cmocka_unit_test(right_pin_needs_no_ca_no_name_and_no_date),
+        cmocka_unit_test(
+            a_trust_that_is_gone_is_not_asked_when_hands_are_shaken_again),
         cmocka_unit_test(show_notes_the_leaf_and_trusts_nobody),
         cmocka_unit_test(system_means_the_bundle_of_the_system),
         cmocka_unit_test(
