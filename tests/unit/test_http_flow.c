@@ -126,7 +126,7 @@ static void download_with_pauses(struct source *s, SSL_CTX *tls,
     opts = rig_opts(&c, "GET",
                     rig_url(tls ? "https" : "http", peer_port(p), "/big"));
     opts.trust = trust;
-    opts.stall_ms = 500; /* less than all pauses, more than one */
+    opts.stall_ms = 5000; /* a busy machine forgets the peer for a second */
     rig_start(&r, &c, &opts);
     rig_run(&r);
     if (c.err.code != ERR_OK)
