@@ -27,7 +27,8 @@ struct xenapi_exchange {
     char *query;
     char ref[XENAPI_REF_MAX]; /* of the task */
     uint64_t login;           /* that the ticket holds */
-    struct xenapi_task *task; /* watched; NULL: it ended */
+    struct xenapi_task *task; /* watched; NULL: not yet, or it ended */
+    bool ended;
     struct err task_err;
     struct err stream_err;
     struct xmlrpc *result;
@@ -61,14 +62,12 @@ static void tell(struct xenapi_exchange *x)
 
 static void finish(struct xenapi_exchange *x)
 {
-    bool pending = x->task != NULL;
-
     timer_stop(&x->late);
     xenapi_task_unwatch(x->task);
-    if (pending)
-        xenapi_task_abandon(x->flow.session, x->ref);
-    else
+    if (x->ended)
         xenapi_task_discard(x->flow.session, x->ref, false);
+    else /* also one that came when all was cancelled, or without memory */
+        xenapi_task_abandon(x->flow.session, x->ref);
     xenapi_flow_fini(&x->flow);
     tell(x);
     xmlrpc_free(x->result);
@@ -176,6 +175,7 @@ static void on_task_done(void *ctx, const struct err *err,
     struct xenapi_exchange *x = ctx;
 
     x->task = NULL;
+    x->ended = err->code == ERR_OK || failure; /* else: given up watching */
     x->task_err = *err;
     x->result = result;
     if (x->state == JUDGING)
