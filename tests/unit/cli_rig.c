@@ -90,6 +90,9 @@ int cli_rig_run(struct cli_rig *p, struct api_rig *r, const char *const *words)
     posix_spawn_file_actions_addopen(&files, 2, err, O_WRONLY | O_CREAT, 0600);
     if (p->terminal)
         posix_spawn_file_actions_adddup2(&files, 0, 2);
+    for (int fd = 0; fd <= 2; fd++)
+        if (p->closed & 1u << fd)
+            posix_spawn_file_actions_addclose(&files, fd);
     p->rig = r;
     p->done = false;
     p->ticks = 0;

@@ -24,6 +24,7 @@ struct cli_rig {
     void (*tick)(struct cli_rig *p); /* every 5 ms; may be NULL */
     unsigned ticks;
     void *user;
+    unsigned closed; /* standard files: a bit for each */
     /* A terminal for standard input and error; 0: none. */
     int terminal;
     const char *const (*script)[2]; /* what is seen, what is typed then */

@@ -19,6 +19,23 @@
 
 static struct cli_rig program;
 
+static void closed_standard_files_are_nobody_elses(void **state)
+{
+    struct api_rig *r = &((struct api_rig_world *)*state)->rig;
+    struct cli_rig *p = &program;
+
+    for (p->closed = 1; p->closed <= 7; p->closed++) {
+        bool mute = p->closed & 2;
+
+        assert_exit(mute ? 1 : 0, RUN("tenant", "list"));
+        if (!mute)
+            assert_has(p->out, "acme");
+        if (mute && !(p->closed & 4))
+            assert_has(p->err, "standard output");
+    }
+    p->closed = 0;
+}
+
 static void tenants_tokens_and_rules_by_hand(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
@@ -414,6 +431,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, api_rig_setup, \
                                                   api_rig_teardown)
+        ROW(closed_standard_files_are_nobody_elses),
         ROW(tenants_tokens_and_rules_by_hand),
         ROW(problems_are_one_line_of_json_on_request),
         ROW(without_a_server_it_says_so_and_exits_75),
