@@ -333,10 +333,12 @@ static int wait_print_ids(const struct cli_run *run,
 
 static void say_refused(const struct json *failed)
 {
-    for (size_t i = 0; i < json_count(failed); i++)
-        fprintf(stderr, "cairn: %s: %s\n",
-                cli_out_text(json_at(failed, i), "name"),
+    for (size_t i = 0; i < json_count(failed); i++) {
+        const char *name = cli_out_text(json_at(failed, i), "name");
+
+        fprintf(stderr, "cairn: %s%s%s\n", name, name[0] ? ": " : "",
                 cli_out_text(json_at(failed, i), "detail"));
+    }
 }
 
 int cli_wait_answer(struct cli_run *run, const struct json *answer,

@@ -139,6 +139,106 @@ static enum err_code target_add(struct api_call *call, struct catalog *c,
                   : vault_choose(c, o, t, err);
     if (rc == ERR_OK)
         w->count++;
+    else if (rc == ERR_NOT_FOUND)
+        call->exit = EXIT_NO_VAULT;
+    return rc;
+}
+
+/* A pool that did not answer, and whether a VM of the tenant may be there: a
+ * rule names the pool, or a VM that no pool shows was backed up from there. */
+struct absence {
+    const struct api_vms *vms;
+    const char *pool;
+    bool concerns;
+};
+
+static bool on_rule(void *ctx, const struct catalog_rule *r)
+{
+    struct absence *a = ctx;
+
+    a->concerns = strcmp(r->pool, a->pool) == 0;
+    return !a->concerns;
+}
+
+static bool on_point(void *ctx, const struct catalog_point *p)
+{
+    struct absence *a = ctx;
+    bool shown = false;
+
+    for (size_t i = 0; i < a->vms->count && !shown; i++)
+        shown = strcmp(a->vms->vms[i].rule.uuid, p->vm_uuid) == 0;
+    a->concerns = !shown;
+    return shown;
+}
+
+static enum err_code absence_judge(struct catalog *c, int64_t tenant,
+                                   struct absence *a, struct err *err)
+{
+    const struct catalog_point_filter f = {.tenant_id = tenant,
+                                           .pool = a->pool};
+    struct catalog_page rules = {.limit = 1000}, points = {.limit = 1000};
+    enum err_code rc = catalog_rule_each(c, tenant, 0, &rules, on_rule, a, err);
+
+    if (rc == ERR_OK && !a->concerns)
+        rc = catalog_point_each(c, &f, &points, on_point, a, err);
+    return rc;
+}
+
+/* What a tenant has in a pool that does not answer is not backed up, which is
+ * a failure among those of the request. */
+static enum err_code note_absence(struct api_call *call, size_t at,
+                                  struct err *err)
+{
+    const char *tenant = api_call_text(call, "tenant");
+    struct backup_work *w = call->work;
+    const struct api_vms_failure *f = &w->vms.failures[at];
+    struct err why;
+    struct api_doc d;
+
+    if (call->who.kind == AUTHZ_PROVIDER)
+        err_set(&why, ERR_UNREACHABLE, 0,
+                "pool '%s' does not answer, what tenant '%s' has there is not "
+                "backed up: %s",
+                f->pool, tenant, f->err.text);
+    else
+        err_set(&why, ERR_UNREACHABLE, 0,
+                "a pool does not answer, what tenant '%s' has there is not "
+                "backed up",
+                tenant);
+    err_keep(&w->first, &why);
+    api_doc_begin(&d);
+    api_doc_text(&d, "vm", "");
+    api_doc_text(&d, "name", "");
+    api_doc_text(&d, "tenant", tenant);
+    api_doc_text(&d, "vault", "");
+    api_doc_text(&d, "code", err_name(why.code));
+    api_doc_int(&d, "exit", exit_of(why.code, EXIT_PEER_POOL));
+    api_doc_text(&d, "detail", why.text);
+    if (!json_append(w->failed, api_doc_end(&d)))
+        return err_set(err, ERR_NOMEM, 0, "out of memory");
+    return ERR_OK;
+}
+
+static enum err_code all_of_tenant(struct api_call *call, struct catalog *c,
+                                   int64_t tenant, struct err *err)
+{
+    struct backup_work *w = call->work;
+    enum err_code rc = ERR_OK;
+
+    for (size_t i = 0; i < w->vms.count && rc == ERR_OK; i++)
+        if (w->vms.owners[i].verdict.tenant_id == tenant)
+            rc = target_add(call, c, i, err);
+    for (size_t i = 0; i < w->vms.failure_count && rc == ERR_OK; i++) {
+        struct absence a = {&w->vms, w->vms.failures[i].pool, false};
+
+        rc = absence_judge(c, tenant, &a, err);
+        if (rc == ERR_OK && a.concerns)
+            rc = note_absence(call, i, err);
+    }
+    if (rc == ERR_OK && w->count == 0 && w->first.code == ERR_OK)
+        rc = err_set(err, ERR_NOT_FOUND, 0,
+                     "tenant '%s' has no VM in the pools that answer",
+                     api_call_text(call, "tenant"));
     return rc;
 }
 
@@ -172,14 +272,8 @@ static enum err_code on_targets(struct api_call *call, struct catalog *c,
         if (rc == ERR_OK)
             rc = target_add(call, c, at, err);
     }
-    if (json_count(refs) > 0)
-        return rc;
-    for (size_t i = 0; i < w->vms.count && rc == ERR_OK; i++)
-        if (w->vms.owners[i].verdict.tenant_id == only)
-            rc = target_add(call, c, i, err);
-    if (rc == ERR_OK && w->count == 0)
-        rc = err_set(err, ERR_NOT_FOUND, 0,
-                     "tenant '%s' has no VM in the pools that answer", tenant);
+    if (rc == ERR_OK && json_count(refs) == 0)
+        rc = all_of_tenant(call, c, only, err);
     return rc;
 }
 

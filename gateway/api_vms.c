@@ -223,31 +223,47 @@ enum err_code api_vms_judge(struct api_vms *v, struct catalog *c,
     return rc;
 }
 
+/* Of the form POOL/NAME, with this pool? */
+static bool ref_is_of(const char *ref, const char *pool)
+{
+    size_t len = strlen(pool);
+
+    return strncmp(ref, pool, len) == 0 && ref[len] == '/';
+}
+
 static bool vm_is(const struct api_vm *vm, const char *ref, const char *uuid)
 {
-    size_t pool = strlen(vm->pool);
-
     if (uuid[0])
         return strcmp(vm->rule.uuid, uuid) == 0;
     if (strcmp(vm->rule.name, ref) == 0)
         return true;
-    return strncmp(ref, vm->pool, pool) == 0 && ref[pool] == '/' &&
-           strcmp(ref + pool + 1, vm->rule.name) == 0;
+    return ref_is_of(ref, vm->pool) &&
+           strcmp(ref + strlen(vm->pool) + 1, vm->rule.name) == 0;
 }
 
 static enum err_code vms_none(const struct api_vms *v,
                               const struct authz_who *who, const char *ref,
                               struct err *err)
 {
-    if (v->failure_count == 0)
+    const struct api_vms_failure *f = v->failures;
+    bool provider = who->kind == AUTHZ_PROVIDER;
+    bool answered = v->failure_count == 0;
+
+    /* A tenant is not told which pools there are. */
+    for (size_t i = 0; i < v->count && provider && !answered; i++)
+        answered = ref_is_of(ref, v->vms[i].pool);
+    if (answered)
         return err_set(err, ERR_NOT_FOUND, 0, "no VM '%.200s'", ref);
-    if (who->kind != AUTHZ_PROVIDER)
+    for (size_t i = 0; i < v->failure_count; i++)
+        if (ref_is_of(ref, v->failures[i].pool))
+            f = &v->failures[i];
+    if (!provider)
         return err_set(err, ERR_UNREACHABLE, 0,
                        "no VM '%.200s' in what can be reached", ref);
     return err_set(err, ERR_UNREACHABLE, 0,
                    "no VM '%.80s' in the pools that answer; pool '%s' does "
                    "not: %s",
-                   ref, v->failures[0].pool, v->failures[0].err.text);
+                   ref, f->pool, f->err.text);
 }
 
 enum err_code api_vms_find(const struct api_vms *v,

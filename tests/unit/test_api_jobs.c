@@ -10,6 +10,7 @@
 
 #include "tenants/catalog_job.h"
 #include "tenants/catalog_rule.h"
+#include "tenants/catalog_point.h"
 #include "tests/unit/api_rig.h"
 
 static void vms_have_owners_and_reasons(void **state)
@@ -158,7 +159,7 @@ static void a_backup_without_owner_vault_or_vm_is_refused_whole(void **state)
         {"{\"vms\":[\"acme-web\",\"nobody\"]}", 404, 4},
         {"{\"vms\":[\"acme-web\",\"stray\"]}", 422, 6},
         {"{\"vms\":[\"acme-web\"],\"tenant\":\"globex\"}", 404, 4},
-        {"{\"vms\":[\"acme-web\"],\"vault\":\"none\"}", 404, 4},
+        {"{\"vms\":[\"acme-web\"],\"vault\":\"none\"}", 404, 10},
         {"{\"tenant\":\"none\"}", 404, 4},
     };
     struct api_rig_world *w = *state;
@@ -194,6 +195,62 @@ static void a_backup_without_owner_vault_or_vm_is_refused_whole(void **state)
                                  "{\"vms\":[\"acme-web\"]}"),
                      202);
     assert_int_equal(r->asked_id, w->acme_vault);
+}
+
+#define RIG_VM_GONE "0b8f6a3e-51d2-4c1e-9c58-3f0d8a4f9c0f"
+
+static void a_pool_that_is_down_hides_no_vm_of_a_backup(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    static const char all[] = "{\"tenant\":\"acme\"}";
+    struct catalog_point gone = {
+        .name = "points/17c3a54779ee8ea567a56177b637fdf5/" RIG_POINT,
+        .series = RIG_VM_GONE, .vm_uuid = RIG_VM_GONE, .vm_name = "gone",
+        .pool = "west", .mode = "xva", .gateway = "gw-1", .disks = "[]",
+        .started_ms = 1000};
+    int64_t id;
+
+    /* A pool in which the tenant has nothing is no matter. */
+    r->pool_down = true;
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL, all), 202);
+    assert_int_equal(json_count(api_rig_at(r, "failed")), 0);
+    fixture_pool(&r->f, "west");
+    assert_ok(&r->f, catalog_rule_add(r->f.c, "acme", "west", RULE_TAG, "",
+                                      "gold", &id, &r->f.err));
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL, all), 202);
+    assert_int_equal(json_count(api_rig_at(r, "failed")), 1);
+    assert_ok(&r->f, catalog_rule_remove(r->f.c, id, &r->f.err));
+    /* Without a rule: a VM was backed up from there that no pool shows. */
+    gone.vault_id = w->acme_vault;
+    assert_ok(&r->f, catalog_point_put(r->f.c, &gone, &r->f.err));
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL, all), 202);
+    assert_int_equal(json_count(api_rig_at(r, "jobs")), 1);
+    assert_int_equal(json_count(api_rig_at(r, "failed")), 1);
+    assert_int_equal(api_rig_int(r, "failed.0.exit"), 12);
+    assert_string_equal(api_rig_text(r, "failed.0.detail"),
+                        "pool 'west' does not answer, what tenant 'acme' has "
+                        "there is not backed up: connection refused");
+    /* Its tenant is not told which pools there are. */
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", w->acme_token, all),
+                     202);
+    assert_string_equal(api_rig_text(r, "failed.0.detail"),
+                        "a pool does not answer, what tenant 'acme' has there "
+                        "is not backed up");
+    /* A VM of a pool that answers is not looked for in it. */
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=east/none", NULL,
+                                 NULL),
+                     404);
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=west/none", NULL,
+                                 NULL),
+                     502);
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=east/none",
+                                 w->acme_token, NULL),
+                     502);
+    /* Nothing of it answers: that is the cause. */
+    r->vm_count = 0;
+    assert_int_equal(api_rig_ask(r, "POST", "/backups", NULL, all), 502);
+    assert_int_equal(api_rig_int(r, "exit"), 12);
 }
 
 static void a_backup_that_the_engine_refuses_is_a_problem(void **state)
@@ -582,6 +639,7 @@ int main(void)
         ROW(a_move_changes_the_owner),
         ROW(a_backup_becomes_one_job_per_vm),
         ROW(a_backup_without_owner_vault_or_vm_is_refused_whole),
+        ROW(a_pool_that_is_down_hides_no_vm_of_a_backup),
         ROW(a_backup_that_the_engine_refuses_is_a_problem),
         ROW(points_are_listed_shown_and_verified),
         ROW(a_restore_says_all_that_the_engine_needs),
