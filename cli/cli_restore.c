@@ -94,6 +94,7 @@ static int restore_print(struct cli_run *run, const struct json *docs)
     const struct json *job = json_at(docs, 0);
     const struct json *result = json_get(job, "result");
     const struct json *vm = json_get(result, "vm");
+    const char *new = cli_out_text(vm, "new");
 
     if (run->json)
         return cli_out_json(job);
@@ -101,7 +102,8 @@ static int restore_print(struct cli_run *run, const struct json *docs)
         printf("this would be done:\n");
     if (vm)
         printf("VM %s: %s -> %s\n", cli_out_text(vm, "name"),
-               cli_out_text(vm, "old"), cli_out_text(vm, "new"));
+               cli_out_text(vm, "old"),
+               new[0] ? new : "a new uuid");
     cli_out_list(run, json_get(result, "disks"), disk_columns,
                  BYTES_COUNT(disk_columns));
     return cli_out_list(run, json_get(result, "nics"), nic_columns,

@@ -124,6 +124,8 @@ void cli_wait_say(const struct json *job)
 
     fprintf(stderr, "%s%s%s %s", name, name[0] ? ": " : "",
             cli_out_text(job, "kind"), state);
+    if (json_bool(cli_out_at(job, "result.dry_run"), false))
+        fprintf(stderr, ": a dry run, nothing was made");
     if (strcmp(cli_out_text(job, "kind"), "backup") == 0 && point[0] &&
         !cli_out_text(job, "error")[0])
         fprintf(stderr, ", point %s", point);

@@ -57,6 +57,7 @@ typedef void api_job_done_fn(void *ctx, const struct err *err,
 struct api_pool_probe {
     int64_t pool_id;  /* a pool of the catalog: its hosts, account, pins and CA
                          are used and the rest is empty; else 0 */
+    const char *name; /* of one that is added, for errors; "" */
     const char *const *hosts; /* addresses */
     size_t host_count;
     const char *user;     /* "": no login, certificates are looked at only */

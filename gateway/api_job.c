@@ -43,6 +43,17 @@ static bool on_job(void *ctx, const struct catalog_job *j)
                               job_doc(&list->hide, list->who, list->c, j));
 }
 
+/* The kinds are constants, so that a spec can borrow one. */
+static const char *kind_of(const char *text)
+{
+    static const char *const kinds[] = {"backup", "restore", "verify"};
+
+    for (size_t i = 0; i < BYTES_COUNT(kinds); i++)
+        if (strcmp(text, kinds[i]) == 0)
+            return kinds[i];
+    return NULL;
+}
+
 static enum err_code job_filter(struct api_call *call, struct catalog *c,
                                 struct catalog_job_filter *f, struct err *err)
 {
@@ -54,8 +65,14 @@ static enum err_code job_filter(struct api_call *call, struct catalog *c,
     f->vault = api_call_query(call, "vault");
     f->by_state = state != NULL;
     if (state && !catalog_job_state_from(state, &f->state))
-        return err_set(err, ERR_ARGUMENT, 0, "state '%.40s': there is none",
+        return err_set(err, ERR_ARGUMENT, 0,
+                       "state '%.40s': wanted queued, running, succeeded, "
+                       "warned, failed or cancelled",
                        state);
+    if (f->kind && !kind_of(f->kind))
+        return err_set(err, ERR_ARGUMENT, 0,
+                       "kind '%.40s': wanted backup, restore or verify",
+                       f->kind);
     rc = api_call_tenant(call, c, api_call_query(call, "tenant"),
                          &f->tenant_id, err);
     if (rc == ERR_OK)
@@ -325,17 +342,6 @@ static enum err_code retry_check(struct api_call *call,
         rc = authz_check(&call->who, AUTHZ_RESTORE_POOL, err);
     json_free(params);
     return rc;
-}
-
-/* The kinds are constants, so that a spec can borrow one. */
-static const char *kind_of(const char *text)
-{
-    static const char *const kinds[] = {"backup", "restore", "verify"};
-
-    for (size_t i = 0; i < BYTES_COUNT(kinds); i++)
-        if (strcmp(text, kinds[i]) == 0)
-            return kinds[i];
-    return NULL;
 }
 
 static enum err_code on_retry(struct api_call *call, struct catalog *c,

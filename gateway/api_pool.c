@@ -67,6 +67,7 @@ static enum err_code probe_read(struct api_call *call,
     const struct json *body = call->body;
     enum err_code rc;
 
+    w->probe.name = api_call_text(call, "name");
     w->probe.user = api_call_text(call, "user");
     w->probe.password = api_call_text(call, "password");
     w->probe.ca_pem = api_call_text(call, "ca");
@@ -207,7 +208,7 @@ static void on_found_probe(struct api_call *call)
 {
     const struct api_backend *b = call->api->backend;
     struct api_pool_probe probe = {
-        .pool_id = call->id, .user = "", .password = "", .ca_pem = ""};
+        .pool_id = call->id, .name = "", .user = "", .password = "", .ca_pem = ""};
 
     api_call_wait(call, EXIT_PEER_POOL, NULL);
     b->pool_probe(b->ctx, &probe, api_call_on_json, call);

@@ -58,6 +58,10 @@ static enum err_code restore_check(const struct api_call *call,
         return err_set(err, ERR_ARGUMENT, 0, "mac: wanted new or keep");
     if (!one_of(api_call_text(call, "uuid"), "new", "keep"))
         return err_set(err, ERR_ARGUMENT, 0, "uuid: wanted new or keep");
+    for (const char *c = api_call_text(call, "name"); *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return err_set(err, ERR_ARGUMENT, 0,
+                           "name: holds a control character");
     return authz_check(&call->who, AUTHZ_RESTORE_POOL, err);
 }
 

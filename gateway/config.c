@@ -157,6 +157,12 @@ static bool locations_ok(const char *text)
     return true;
 }
 
+/* Nobody knows from where a daemon was started. */
+static bool is_rooted(const char *path)
+{
+    return !path[0] || path[0] == '/';
+}
+
 /* What one row alone cannot say. */
 static enum err_code check(const struct config *c, const char **key,
                            struct err *err)
@@ -171,6 +177,12 @@ static enum err_code check(const struct config *c, const char **key,
         return bad(err, key, "state", "wanted a path from the root");
     if (c->socket[0] != '/')
         return bad(err, key, "socket", "wanted a path from the root");
+    if (!is_rooted(c->gateway_key))
+        return bad(err, key, "gateway_key", "wanted a path from the root");
+    if (!is_rooted(c->listen_cert))
+        return bad(err, key, "listen_cert", "wanted a path from the root");
+    if (!is_rooted(c->listen_key))
+        return bad(err, key, "listen_key", "wanted a path from the root");
     if (c->listen[0] && !tls)
         return bad(err, key, "listen",
                    "needs listen_cert and listen_key too: the API is served "
@@ -185,7 +197,7 @@ static enum err_code check(const struct config *c, const char **key,
     if (!locations_ok(c->allowed_locations))
         return bad(err, key, "allowed_locations",
                    "each begins with s3:// or file:///");
-    if (c->spill[0] && c->spill[0] != '/')
+    if (!is_rooted(c->spill))
         return bad(err, key, "spill", "wanted a path from the root");
     if (config_spill_tables(c) > c->memory / 4)
         return bad(err, key, "spill_size",

@@ -206,8 +206,11 @@ struct json *restore_pool_forecast(const struct restore *r)
     }
     for (size_t i = 0; i < plan->nic_count; i++) {
         const struct restore_plan_nic *n = &plan->nics[i];
-        struct json *one = json_new_object();
+        struct json *one;
 
+        if (!n->network)
+            continue; /* left out, so the receipt will not have it either */
+        one = json_new_object();
         json_set_text(one, "nic", n->nic->device);
         json_set_text(one, "old_mac", n->nic->mac);
         json_set_text(one, "new", NULL);

@@ -346,7 +346,7 @@ static void log_in(struct probing *p)
     const struct xenapi_inventory_opts ask = {.done = on_members, .ctx = p};
     struct pools_peers peers = {0};
     struct pools_login login = {
-        .name = p->name ? p->name : "new",
+        .name = p->name,
         .user = p->user,
         .password = buf_text(&p->password),
         .peers = &peers,
@@ -445,13 +445,41 @@ static void on_row(struct catalog_call *call, const struct err *err)
         look_all(p, 0);
 }
 
+static bool is_host(const char *text)
+{
+    char host[XENAPI_ROUTE_HOST];
+    unsigned port;
+
+    return xenapi_route_split(text, host, &port);
+}
+
+static enum err_code check_given(const struct api_pool_probe *given,
+                                 struct err *err)
+{
+    for (size_t i = 0; i < given->host_count; i++)
+        if (!is_host(given->hosts[i]))
+            return err_set(err, ERR_ARGUMENT, 0,
+                           "host '%.100s': wanted a name or an address, with "
+                           "its port if that is not 443",
+                           given->hosts[i]);
+    for (size_t i = 0; i < given->dial_count; i++)
+        if (!is_host(given->dials[i].value))
+            return err_set(err, ERR_ARGUMENT, 0,
+                           "host address '%.100s': wanted an address",
+                           given->dials[i].value);
+    return ERR_OK;
+}
+
 static bool copy_given(struct probing *p, const struct api_pool_probe *given)
 {
     p->user = strdup(given->user ? given->user : "");
     p->ca_pem = strdup(given->ca_pem ? given->ca_pem : "");
+    p->name = strdup(given->name && given->name[0] ? given->name
+                     : given->host_count           ? given->hosts[0]
+                                                   : "");
     p->pins = calloc(given->pin_count + 1, sizeof(*p->pins));
     p->dials = calloc(given->dial_count + 1, sizeof(*p->dials));
-    if (!p->user || !p->ca_pem || !p->pins || !p->dials)
+    if (!p->user || !p->ca_pem || !p->name || !p->pins || !p->dials)
         return false;
     for (size_t i = 0; i < given->pin_count; i++)
         memcpy(p->pins[i], given->pins[i], 32);
@@ -489,7 +517,8 @@ void pools_probe(void *ctx, const struct api_pool_probe *given,
     buf_init_secret(&p->password, 4096);
     p->call.run = given->pool_id ? run_row : run_nothing;
     p->call.done = on_row;
-    if (!given->pool_id && !copy_given(p, given))
+    if (!given->pool_id && check_given(given, &p->err) == ERR_OK &&
+        !copy_given(p, given))
         err_set(&p->err, ERR_NOMEM, 0, "pool");
     pools_busy(e->pools);
     catalog_call_start(e->catalog, &p->call);

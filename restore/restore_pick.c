@@ -120,7 +120,12 @@ static const struct points_entry *by_id(struct restore_site *site,
             return ambiguous(site, text, found, e);
         found = e;
     }
-    return found ? found : none(site, text, "no such point");
+    if (found)
+        return found;
+    return none(site, text,
+                strspn(text, "0123456789") == 8
+                    ? "no such point"
+                    : "no such point; a VM's newest is VM@latest");
 }
 
 static bool is_uuid_of(const char *vm, const struct points_entry *e)

@@ -443,9 +443,17 @@ enum err_code catalog_point_get(struct catalog *c,
     };
     const char *at = strrchr(ref, '@');
 
+    enum err_code rc;
+
     if (at)
         return point_get_by_vm(c, within, ref, at, out, err);
-    return point_newest(c, &f, ref, out, err);
+    rc = point_newest(c, &f, ref, out, err);
+    /* Who names a VM alone is told how. */
+    if (rc == ERR_NOT_FOUND && ref[0] && strspn(ref, "0123456789") != 8)
+        rc = err_set(err, rc, 0,
+                     "no point '%.100s'; a VM's newest is '%.100s@latest'",
+                     ref, ref);
+    return rc;
 }
 
 enum err_code catalog_point_forget(struct catalog *c, int64_t row,

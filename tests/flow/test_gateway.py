@@ -60,6 +60,11 @@ def there_and_back():
 
 
 def restore(gw, sim, wanted):
+    status, _, err = gw.run("pool", "add", "bad", "--host", "a b", "--user",
+                            "u", "--password-file", gw.config,
+                            "--fingerprint", "00" * 32)
+    checks.check("what is no host is refused as a mistake of who typed it (2)",
+                 status == 2 and "host 'a b'" in err, err)
     status, _, err = gw.run("restore", "web@latest", "--pool", "rome")
     checks.check("a restore without a place for its disks is refused (6)",
                  status == 6 and "--sr" in err and SR in err, err)
@@ -73,7 +78,11 @@ def restore(gw, sim, wanted):
     out = gw.json(*args, "--dry-run")
     checks.check("--dry-run makes nothing", len(sim.state("rome")["vms"]) ==
                  before and out, out)
-    said = gw.ok(*args, "--dry-run")
+    _, said, err = gw.run(*args, "--dry-run")
+    checks.check("and says so", "nothing was made" in err and
+                 "-> a new uuid" in said, said + err)
+    none = gw.json(*args[:-1], "0=none", "--dry-run")["result"]
+    checks.same("a NIC that is left out is in no receipt", none["nics"], [])
     done = gw.json(*args, "--name", "copy", "--start")["result"]
     would = out["result"]
     for list_ in (would["disks"], would["nics"], done["disks"], done["nics"]):

@@ -72,8 +72,11 @@ static const struct {
      "failed: wanted true or false"},
     {"a time that is none", "GET", "/audit?since=yesterday", NULL, 400,
      "since: wanted 2026-11-20 or 2026-11-20T08:15:30Z"},
+    {"a kind that is none", "GET", "/jobs?kind=Backup", NULL, 400,
+     "kind 'Backup': wanted backup, restore or verify"},
     {"a state that is none", "GET", "/jobs?state=lost", NULL, 400,
-     "state 'lost': there is none"},
+     "state 'lost': wanted queued, running, succeeded, warned, failed or "
+     "cancelled"},
 };
 
 static void what_cannot_be_used_is_refused_by_name(void **state)

@@ -369,6 +369,7 @@ static void a_restore_to_nowhere_or_twice_is_refused(void **state)
         {"{\"point\":\"x\",\"output\":\"xva\",\"start\":true}", 400, 2},
         {"{\"point\":\"x\",\"pool\":\"east\",\"disk\":0}", 400, 2},
         {"{\"point\":\"x\",\"pool\":\"east\",\"mac\":\"old\"}", 400, 2},
+        {"{\"point\":\"x\",\"pool\":\"east\",\"name\":\"a\\nb\"}", 400, 2},
         {"{\"point\":\"x\",\"pool\":\"east\",\"uuid\":\"old\"}", 400, 2},
         {"{\"point\":\"x\",\"pool\":\"east\"}", 404, 4},
         {"{\"point\":\"" RIG_POINT "\",\"pool\":\"none\"}", 404, 4},
