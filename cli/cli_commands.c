@@ -154,7 +154,7 @@ const struct cli_command cli_commands[] = {
 {"vault", "add", "NAME", 1, 1, vault_add, "Create a vault, or open an existing one", cli_vault_add},
 {"vault", "list", "", 0, 0, tenant_only, "List vaults", cli_vault_list},
 {"vault", "show", "NAME", 1, 1, tenant_only, "Show a vault", cli_vault_show},
-{"vault", "test", "NAME", 1, 1, tenant_only, "Look whether it opens and what its store can do", cli_vault_test},
+{"vault", "test", "NAME", 1, 1, tenant_only, "Look whether it opens and its points can be read", cli_vault_test},
 {"vault", "remove", "NAME", 1, 1, tenant_only, "Forget a vault; what is stored stays", cli_vault_remove},
 {"key", "list", "", 0, 0, key_plain, "List who holds which keys", cli_key_list},
 {"key", "test", "", 0, 0, key_test, "Does this key file open the vault?", cli_key_test},

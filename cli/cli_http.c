@@ -267,11 +267,13 @@ static void answer_failed(struct cli_http *h, struct cli_answer *out)
         return;
     }
     err_set(&out->err, ERR_UNREACHABLE, 0,
-            "no cairnd answers at %s (%s): is it running? Another one is "
-            "named with --server or $CAIRN_SERVER",
-            h->server,
+            "no cairnd answers at %s (%s): %s", h->server,
             h->unix_path && access(h->unix_path, F_OK) < 0 ? strerror(errno)
-                                                           : h->err.text);
+                                                           : h->err.text,
+            !h->unix_path && strstr(h->err.text, "certificate")
+                ? "--server-ca FILE names the CA that signed its certificate"
+                : "is it running? Another one is named with --server or "
+                  "$CAIRN_SERVER");
 }
 
 static void answer_problem(struct cli_answer *out)

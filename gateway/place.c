@@ -118,7 +118,9 @@ static enum err_code make_s3(struct place *p, const struct place_opts *o,
 
     if (!store_s3_parse_url(o->url, p->bucket, p->prefix))
         return err_set(err, ERR_ARGUMENT, 0,
-                       "'%s' is not of the form s3://bucket/prefix", o->url);
+                       "'%s' is not of the form s3://bucket/prefix, with 3 "
+                       "or more characters for the bucket",
+                       o->url);
     if (!*cred)
         return err_set(err, ERR_ARGUMENT, 0, "%s needs --credentials-file",
                        o->url);

@@ -158,7 +158,9 @@ static enum err_code open_bucket(struct restore_site *site,
 
     if (!store_s3_parse_url(args->vault, bucket, prefix))
         return err_set(err, ERR_ARGUMENT, 0,
-                       "%s: not of the form s3://bucket/prefix", args->vault);
+                       "%s: not of the form s3://bucket/prefix, with 3 or "
+                       "more characters for the bucket",
+                       args->vault);
     if (!args->credentials_file)
         return err_set(err, ERR_ARGUMENT, 0, "%s needs --credentials-file",
                        args->vault);

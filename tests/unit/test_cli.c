@@ -392,6 +392,7 @@ static void over_tcp_a_token_and_a_trusted_certificate_are_needed(void **state)
     assert_has(p->err, "a token is needed");
     assert_exit(75, RUN("tenant", "list", "--server", server, "--server-ca",
                         wrong, "--token-file", token));
+    assert_has(p->err, "--server-ca FILE names the CA");
     assert_exit(75, RUN("tenant", "list", "--server", server, "--token-file",
                         token));
     unlink(ca);
