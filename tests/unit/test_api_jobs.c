@@ -597,16 +597,23 @@ static void a_client_that_leaves_stops_nothing_that_was_begun(void **state)
     struct api_rig *r = &w->rig;
     struct rig_call call = {0};
 
-    r->delay_ms = 50;
+    r->delay_ms = 200;
     api_rig_begin(r, &call, "POST", "/backups", NULL,
                   "{\"vms\":[\"acme-web\"]}");
-    rig_run_ms(&r->net, 20);
+    for (int i = 0; i < 400 && !r->asked[0]; i++)
+        rig_run_ms(&r->net, 10);
     assert_string_equal(r->asked, "vm_list;");
     rig_cancel(&call);
     rig_run(&r->net);
-    rig_run_ms(&r->net, 150);
+    for (int i = 0; i < 400 && !strstr(r->asked, "backup"); i++)
+        rig_run_ms(&r->net, 10);
     assert_string_equal(r->asked, "vm_list;backup;");
-    assert_int_equal(api_rig_ask(r, "GET", "/audit", NULL, NULL), 200);
+    for (int i = 0; i < 400; i++) {
+        rig_run_ms(&r->net, 10);
+        assert_int_equal(api_rig_ask(r, "GET", "/audit", NULL, NULL), 200);
+        if (json_count(api_rig_at(r, "items")))
+            break;
+    }
     assert_string_equal(api_rig_text(r, "items.0.action"), "backup.start");
     rig_fini(&call);
 }
