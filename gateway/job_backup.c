@@ -236,7 +236,7 @@ static void on_snapshot(void *ctx, const struct err *err,
     b->snapping_op = NULL;
     gates_leave(&b->snapping);
     if (err->code != ERR_OK) {
-        if (b->row && !b->hurry)
+        if (b->row && !b->hurry && !b->snapshot_left)
             job_note_close(b->job, b->row);
         job_backup_fail(b, err, EXIT_PEER_POOL);
         return;
@@ -270,6 +270,7 @@ static void on_snapshot_noted(void *ctx, const struct err *err, int64_t row)
         .gateway = b->job->engine->gateway,
         .job = b->job->id,
         .ignore_vdis = ignored,
+        .left = &b->snapshot_left,
         .done = on_snapshot,
         .ctx = b,
     };

@@ -41,6 +41,7 @@ struct backup {
     int64_t row; /* of the snapshot in the journal */
     struct xenapi_snapshot *snapping_op;
     char snapshot[XENAPI_REF_MAX]; /* "": there is none (any more) */
+    bool snapshot_left; /* it failed, and may be there all the same */
     struct xenapi_vm_op *removing;
     struct data_loop *data;
     struct backup_pipe *pipe;

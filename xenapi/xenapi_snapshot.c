@@ -33,6 +33,8 @@ struct xenapi_snapshot {
     struct xenapi_inventory *inventory;
     size_t disk; /* to be marked */
     unsigned tries;
+    bool unsure; /* whether one is left, or comes */
+    bool *left;
     struct err err;
     void (*done)(void *ctx, const struct err *err,
                  struct xenapi_inventory *inventory);
@@ -55,6 +57,8 @@ static void finish(struct xenapi_snapshot *op)
         xenapi_inventory_drop(op->inventory);
         op->inventory = NULL;
     }
+    if (op->left)
+        *op->left = op->err.code != ERR_OK && op->unsure;
     xenapi_flow_fini(&op->flow);
     op->done(op->ctx, &op->err, op->inventory);
     xmlrpc_free(op->ignored);
@@ -65,7 +69,8 @@ static void on_undone(void *ctx, const struct err *err)
 {
     struct xenapi_snapshot *op = ctx;
 
-    if (err->code != ERR_OK)
+    op->unsure = err->code != ERR_OK;
+    if (op->unsure)
         err_context(&op->err,
                     "the snapshot could not be removed either (%s), after",
                     err->text);
@@ -82,6 +87,7 @@ static void fail(struct xenapi_snapshot *op, const struct err *err)
     if (op->ref[0] &&
         xenapi_remove_start(op->flow.session, &o, NULL, NULL) == ERR_OK)
         return;
+    op->unsure |= op->ref[0] != 0;
     finish(op);
 }
 
@@ -248,6 +254,7 @@ static void on_named(struct xenapi_flow *f, const struct xenapi_answer *a)
 {
     struct xenapi_snapshot *op = of(f);
 
+    op->unsure |= a->err->code != ERR_OK;
     keep_ref(op, xmlrpc_text(xmlrpc_at(a->value, 0), ""));
     if (!op->ref[0] && a->err->code == ERR_OK && ++op->tries < NAME_TRIES)
         xenapi_flow_wait(f, xenapi_session_timing(f->session)->retry,
@@ -296,6 +303,8 @@ static void on_snapshot(struct xenapi_flow *f, const struct xenapi_answer *a)
         return;
     }
     op->err = *a->err;
+    /* A handle that is none may be that of the task. */
+    op->unsure = !a->failure || xenapi_rpc_is(a->failure, "HANDLE_INVALID");
     if (xenapi_session_is_closing(f->session)) {
         finish(op);
         return;
@@ -339,6 +348,7 @@ static bool take_opts(struct xenapi_snapshot *op,
     snprintf(op->job, sizeof(op->job), "%s", opts->job);
     snprintf(op->name, sizeof(op->name), "cairn/%s/%s %.200s", opts->gateway,
              opts->job, opts->vm_name);
+    op->left = opts->left;
     op->done = opts->done;
     op->ctx = opts->ctx;
     if (opts->ignore_count == 0)

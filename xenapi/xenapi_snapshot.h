@@ -28,6 +28,9 @@ struct xenapi_snapshot_opts {
     const char *const *ignore_vdis; /* refs of disks to leave out; a pool too
                                        old for that takes them in */
     size_t ignore_count;
+    /* Borrowed until done(), set before it; may be NULL. Whether, in spite of
+     * an error, there may be a snapshot, now or soon. */
+    bool *left;
     /*
      * Once, later. ERR_OK: `inventory` (yours) holds the snapshot as its only
      * VM. Else whatever was made has been removed again, or, where that failed

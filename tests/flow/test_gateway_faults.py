@@ -221,6 +221,27 @@ def import_trouble():
         gw.ok(*args)
 
 
+def half_snapshot():
+    """A snapshot is made, cannot be marked, and cannot be removed either."""
+    broken = ["INTERNAL_ERROR", "x"]
+    with simlib.Sim(world()) as sim, gwlib.Gateway() as gw:
+        gwcase.set_up(gw, sim)
+        sim.fault("rpc_error", method="VM.set_is_a_template", error=broken)
+        sim.fault("rpc_error", method="VM.destroy", error=broken, count=0)
+        err = refused("a snapshot that cannot be removed: one sentence", gw,
+                      ["backup", "web"], {1}, ["acme", "web"])
+        checks.check("that says so", "could not be removed either" in err, err)
+        checks.check("it is known to be there", gwcase.left_behind(gw, sim) and
+                     gw.json("status")["places_to_tidy"],
+                     gwcase.left_behind(gw, sim))
+        sim.clear()
+        end = time.monotonic() + 120
+        while gw.json("status")["places_to_tidy"] and time.monotonic() < end:
+            time.sleep(0.2)
+        checks.same("and is removed once the pool does it",
+                    gwcase.left_behind(gw, sim), [])
+
+
 def dead_host():
     """A host dies in mid-import: its task stays, and nothing is cleaned up."""
     disk = {"size": 48 * MIB, "fill": "random"}
@@ -404,7 +425,7 @@ def cancelled():
 
 
 for test in (wrong_names, wrong_password, every_export_fault, harmless_faults,
-             pool_trouble, thick_sr, import_trouble, dead_host, damage,
-             two_tenants, killed, cancelled, second_daemon):
+             pool_trouble, thick_sr, import_trouble, half_snapshot, dead_host,
+             damage, two_tenants, killed, cancelled, second_daemon):
     checks.run(test.__name__, test)
 checks.finish()
