@@ -26,7 +26,7 @@ AFTER = 4 * MIB  # where an export pauses, so that something may happen
 DISK = {"size": 8 * MIB, "fill": "random"}
 IO_ERROR = ["VDI_IO_ERROR", "Device I/O errors"]
 # A minute of a pool is a second here.
-SETTINGS = {"pool_retry": "6 s", "pool_connect": "2 s", "pool_answer": "5 s",
+SETTINGS = {"pool_retry": "6 s", "pool_connect": "5 s", "pool_answer": "5 s",
             "export_first_byte": "4 s", "export_stall": "2 s",
             "pool_verdict": "6 s"}
 RESTORE = ["restore", "web@latest", "--pool", "rome", "--sr", SR,
@@ -427,6 +427,10 @@ def speeds():
     """A store that is slower than the export, and pauses longer than an export
     may be silent; and a pool that has no patience with that."""
     big = {"size": 96 * MIB, "fill": "random"}
+
+    def exports():
+        return [t for t in sim.state("paris")["tasks"] if t["status"] ==
+                "pending" and t["name_label"].startswith("cairn ")]
     with cephlib.Sink() as sink, simlib.Sim(gwcase.two_pools(
             gwcase.vm("web", big))) as sim, \
             gwlib.Gateway(**SETTINGS) as gw:
@@ -438,16 +442,20 @@ def speeds():
                 ("the pool waits", [], {0}, []),
                 ("the pool gives up", [("export_impatient", {"ms": 1500})],
                  {1}, ["VDI_IO_ERROR"])):
+            # The store stops before the export begins: there is more of it
+            # than a job may hold, so it is never read to its end meanwhile.
+            sim.fault("export_first_byte", pool="paris", ms=2000)
             for name, arguments in faults:
                 sim.fault(name, pool="paris", **arguments)
-            parts = sink.stats()["part"]
             running = gw.start_run("backup", "web")
             end = time.monotonic() + 60
-            while time.monotonic() < end and sink.stats()["part"] == parts \
-                    and running.poll() is None:
+            while time.monotonic() < end and not exports() and \
+                    running.poll() is None:
                 time.sleep(0.02)
             sink.process.send_signal(signal.SIGSTOP)
-            time.sleep(5)
+            time.sleep(6)
+            while faults and time.monotonic() < end and exports():
+                time.sleep(0.1)
             sink.process.send_signal(signal.SIGCONT)
             _, err = running.communicate(timeout=120)
             sim.clear()
