@@ -242,11 +242,75 @@ static void an_export_or_no_memory(void **state)
     assert_true(failed.early > 0 && failed.late > 0);
 }
 
+/* Tasks that have not ended. */
+static size_t pending_tasks(void)
+{
+    struct json *all =
+        sim_call(&rig.sim, "/sim/records?pool=paris&class=task", NULL);
+    size_t n = 0;
+
+    for (size_t i = 0; i < json_count(all); i++) {
+        const struct json *record = NULL;
+
+        json_key_at(all, i, &record);
+        n += strcmp(json_text(json_get(record, "status"), ""), "pending") == 0;
+    }
+    json_free(all);
+    return n;
+}
+
+/* What is not made to fail is the end of it. */
+static void on_ready_to_stop(void *ctx, struct xenapi_ticket *ticket)
+{
+    struct taking *t = ctx;
+    struct err err;
+
+    (void)ticket;
+    alloc_fail_off();
+    err_set(&err, ERR_NOMEM, 0, "a pipe");
+    xenapi_export_streamed(t->export, &err);
+}
+
+/* A task of ours that nobody streams for ends by our word alone. */
+static void an_export_that_cannot_begin_leaves_no_task(void **state)
+{
+    unsigned n;
+
+    (void)state;
+    assert_true(open_session());
+    for (n = 1; alloc_fail_round(n); n++) {
+        struct taking t = {0};
+        const struct xenapi_export_opts o = {.ref = cold,
+                                             .label = "a test",
+                                             .gateway = "gw1",
+                                             .job = "1",
+                                             .ready = on_ready_to_stop,
+                                             .done = pool_rig_on_done,
+                                             .ctx = &t};
+        struct err err = {0};
+
+        pool_rig_end_init(&rig, &t.end);
+        if (xenapi_export_start(rig.session, &o, &t.export, &err) == ERR_OK)
+            wait_for(&t.end);
+        else
+            t.end.err = err;
+        alloc_fail_off();
+        assert_int_equal(t.end.err.code, ERR_NOMEM);
+        for (int i = 0; i < 500 && pending_tasks() > 0; i++)
+            pool_rig_run_ms(&rig, 10);
+        if (pending_tasks() > 0)
+            fail_msg("%u: a task is left", n);
+    }
+    assert_true(n > 5);
+    pool_rig_end_session(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_or_no_memory),
         cmocka_unit_test(an_export_or_no_memory),
+        cmocka_unit_test(an_export_that_cannot_begin_leaves_no_task),
     };
     struct err err;
 
