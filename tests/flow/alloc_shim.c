@@ -43,7 +43,7 @@ struct control {
     uint64_t wanted;
     _Atomic uint64_t counted, failed;
     _Atomic uint32_t lock, places;
-    uint64_t chain[DEPTH]; /* of the one that failed */
+    uint64_t chain[DEPTH]; /* of the one that failed; [0]: that shall */
     uint64_t place[PLACES];
     uint64_t order[PLACES]; /* when it was met first, from 1 */
     uint64_t example[PLACES][DEPTH];
@@ -201,6 +201,8 @@ static bool decide(uintptr_t caller, uintptr_t frame)
     if (getattr && caller >= getattr && caller < getattr + 1024)
         return false;
     atomic_fetch_add(&control->counted, 1);
+    if (mode == PLACE && settled(caller) != control->chain[0])
+        return false; /* without the cost of looking at the stack */
     place = chain_of(caller, frame, chain);
     if (mode == RECORD)
         record(place, chain);

@@ -36,6 +36,7 @@ class Shim:
 
     def __init__(self, ours=False, build=gwlib.BUILD):
         self.build, self.ours = build, ours
+        self.callers = {}  # of each place, who asks for the memory
         self.file = tempfile.NamedTemporaryFile(prefix="cairn-alloc-")
         self.file.truncate(BYTES)
         self.map = mmap.mmap(self.file.fileno(), BYTES)
@@ -92,13 +93,17 @@ class Shim:
         self.arm(RECORD)
         do()
         self.off()
-        rows = zip(self.get("Q", ORDER, PLACES), self.get("Q", PLACE, PLACES))
-        return [place for order, place in sorted(rows) if order]
+        rows = list(zip(self.get("Q", ORDER, PLACES),
+                        self.get("Q", PLACE, PLACES),
+                        self.get("Q", EXAMPLE, DEPTH * PLACES)[::DEPTH]))
+        self.callers = {place: caller for order, place, caller in rows if order}
+        return [place for order, place, _ in sorted(rows) if order]
 
     @contextlib.contextmanager
     def fail(self, place):
         """Within, the first allocation at the place fails; None: none does."""
         if place:
+            self.put("<Q", CHAIN, self.callers[place])
             self.arm(AT, wanted=place)
         try:
             yield self

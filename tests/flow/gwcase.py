@@ -65,12 +65,14 @@ def digests(sim, pool, name):
             in disk_files(sim, pool, name).items()}
 
 
-def read_points(gw, key_file, folder=None):
-    """{point name: {position: digest}} as the independent reader sees it."""
+def read_points(gw, key_file, folder=None, newest=None):
+    """{point name: {position: digest}} as the independent reader sees it;
+    newest: of that many points alone, the last ones."""
     with open(key_file, encoding="ascii") as f:
         vault = cairn_read.Vault(folder or folder_of(gw), f.read())
     found = {}
-    for point in vault.points():
+    points = sorted(vault.points(), key=lambda p: p.name)
+    for point in points[-newest:] if newest else points:
         disks = found[point.name] = {}
         for disk in point.disks:
             h, at = hashlib.sha256(), [0]

@@ -115,7 +115,7 @@ class Gateway:
         self.process.wait()
         self.process = None
 
-    def wait_dead(self, seconds=60):
+    def wait_dead(self, seconds=180):
         """Until it ends by itself; its status."""
         status = self.process.wait(seconds)
         self.process = None

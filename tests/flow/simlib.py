@@ -282,6 +282,23 @@ class Sim:
         return self.do("disk/write", **body)
 
 
+def in_time(items):
+    """All of them, in an order of which every beginning is spread evenly over
+    them; $CAIRN_MINUTES, where it is set, ends that early."""
+    items, begun = list(items), time.monotonic()
+    bits = max(len(items) - 1, 0).bit_length()
+    minutes = float(os.environ.get("CAIRN_MINUTES", "inf"))
+    at = (int(format(i, "0%db" % bits)[::-1], 2) if bits else i
+          for i in range(1 << bits))
+    for n, i in enumerate(i for i in at if i < len(items)):
+        if time.monotonic() - begun > 60 * minutes:
+            print("# %d of %d: the time is over" % (n, len(items)), flush=True)
+            return
+        if n and n % 50 == 0:
+            print("# %d of %d" % (n, len(items)), flush=True)
+        yield items[i]
+
+
 class Checks:
     """Prints `ok name` and `not ok name: why`."""
 

@@ -7,7 +7,8 @@ left restores bit for bit, the pools are clean, and cairnd goes on.
 Allocations of the program and of its libraries are made to fail, one in each
 round, at one place each (a chain of calls); the short form takes a few dozen
 places, evenly, CAIRN_ALLOCS=all every one, CAIRN_ALLOCS=N about N of each kind,
-CAIRN_ALLOCS=N:backup those of one kind alone (backup, restore, stream, xva).
+CAIRN_ALLOCS=N:backup those of one kind alone (backup, restore, stream, xva);
+CAIRN_MINUTES=N ends each kind after so long, evenly, too.
 """
 import glob
 import hashlib
@@ -253,7 +254,7 @@ def in_cairnd():
                 continue
             places = w.shim.places(lambda: what(None))
             w.rounds = 0
-            for place in chosen(places):
+            for place in simlib.in_time(chosen(places)):
                 what(place)
             w.finish(name, places)
         status, out = gwcase.restore_tool(w.gw, w.key, "verify")
@@ -294,7 +295,7 @@ def in_cairn_restore():
                 env=dict(os.environ, **shim.env))
 
         places = shim.places(run)
-        for place in chosen(places):
+        for place in simlib.in_time(chosen(places)):
             if os.path.exists(out):
                 os.unlink(out)
             rounds += 1

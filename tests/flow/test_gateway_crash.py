@@ -5,8 +5,8 @@ After the next start: committed points restore bit for bit, nothing that was not
 committed is shown, nothing of ours is left in a pool or a store, the journal is
 closed, and the interrupted job has ended well.
 
-CAIRN_KILLS=N: so many random moments of each kind (default 2);
-CAIRN_SEED=N repeats a run."""
+CAIRN_KILLS=N: so many random moments of each kind (default 2), or as many of
+them as CAIRN_MINUTES=N lets for each; CAIRN_SEED=N repeats a run."""
 import os
 import random
 import signal
@@ -233,7 +233,7 @@ class World:
                 self.gw.ok(*self.restore_args("timed"))
                 self.sim.do("vm/remove", pool="rome", vm="timed")
             takes = time.monotonic() - began
-            for i in range(KILLS):
+            for i in simlib.in_time(range(KILLS)):
                 after = rng.uniform(0, takes)
                 label = "%s, kill -9 after %.3f s" % (kind, after)
                 if kind == "backup":

@@ -358,8 +358,8 @@ def killed():
         key = gwcase.set_up(gw, sim)
         gw.ok("backup", "web")
         rounds = int(os.environ.get("CAIRN_KILLS", "4"))
-        for i in range(rounds):
-            sim.write(pool="paris", vm="web", offset=i * 8 * MIB,
+        for i in simlib.in_time(range(rounds)):
+            sim.write(pool="paris", vm="web", offset=i % 15 * 8 * MIB,
                       hex=os.urandom(4 * MIB).hex())
             wanted = gwcase.digests(sim, "paris", "web")
             before = len(gw.json("job", "list"))
@@ -376,7 +376,7 @@ def killed():
                 if all(j["final"] for j in jobs):
                     break
                 time.sleep(0.1)
-            points = gwcase.read_points(gw, key)
+            points = gwcase.read_points(gw, key, newest=1)
             checks.check("kill -9, round %d: the newest point is the disk as "
                          "it is" % i, points[max(points)] == wanted,
                          [(j["state"], j["error"]) for j in jobs][:2])

@@ -13,8 +13,8 @@ state it must be true:
   tmp/ is gone then.
 
 The first two are looked at for every moment. Gateways are started on a few of
-these states; CAIRN_CUTS=N: on so many, CAIRN_CUTS=all: at every moment.
-CAIRN_SEED=N repeats a run."""
+these states; CAIRN_CUTS=N: on so many, CAIRN_CUTS=all: at every moment, twice,
+or as many of them, evenly, as CAIRN_MINUTES let. CAIRN_SEED=N repeats a run."""
 import functools
 import hashlib
 import os
@@ -34,6 +34,7 @@ from gwcase import cairn_read  # noqa: E402
 
 checks = simlib.Checks()
 CUTS = os.environ.get("CAIRN_CUTS", "2")
+PASSES = 63 if CUTS == "all" else 1  # through the log; odd: of both kinds
 SEED = int(os.environ.get("CAIRN_SEED", str(int(time.time()))))
 rng = random.Random(SEED)
 # One vault, one passphrase: the second and what it costs is paid once.
@@ -213,9 +214,9 @@ def moments_of(r):
     return sorted(picked)
 
 
-def states(r):
+def states(r, moments):
     """Play the log back once, and stop at the moments."""
-    disk, left = powerlib.Disk(r.log.roots), moments_of(r)
+    disk, left = powerlib.Disk(r.log.roots), list(moments)
     for op in r.log.ops():
         disk.do(op)
         while left and left[0][0] == op[0]:
@@ -267,32 +268,37 @@ def goes_on(r, end, label):
                  not wrong and r.required(end) <= set(found), wrong)
 
 
+def restart(r, end, kind, shown):
+    gw = r.gw
+    label = "cut at %d, %s" % (end, kind)
+    put_back(r, shown, True)
+    status, out = gwcase.restore_tool(gw, r.key, "verify", folder=r.vault)
+    checks.check("%s: cairn-restore finds no damage" % label, status == 0,
+                 "exit %d: %s" % (status, out))
+    gw.start()
+    goes_on(r, end, label + ", its own state")
+    checks.same("%s: nothing is left of what was interrupted" % label,
+                gwcase.left_behind(gw, r.sim), [])
+    gw.stop()
+    put_back(r, shown, False)
+    gw.start()
+    gw.ok("tenant", "add", "acme")
+    gw.add_pool(r.sim, "paris")
+    gw.ok("rule", "add", "--tenant", "acme", "--pool", "paris", "--tag",
+          "acme")
+    gw.ok("vault", "add", "main", "--tenant", "acme", "--url",
+          "file://" + r.vault, "--existing", "--key-file", r.key)
+    goes_on(r, end, label + ", an empty state")
+    gw.stop()
+
+
 def restarts(r):
-    ran, gw = 0, r.gw
-    for end, kind, shown in states(r):
-        label = "cut at %d, %s" % (end, kind)
-        put_back(r, shown, True)
-        status, out = gwcase.restore_tool(gw, r.key, "verify",
-                                          folder=r.vault)
-        checks.check("%s: cairn-restore finds no damage" % label, status == 0,
-                     "exit %d: %s" % (status, out))
-        gw.start()
-        goes_on(r, end, label + ", its own state")
-        checks.same("%s: nothing is left of what was interrupted" % label,
-                    gwcase.left_behind(gw, r.sim), [])
-        gw.stop()
-        put_back(r, shown, False)
-        gw.start()
-        gw.ok("tenant", "add", "acme")
-        gw.add_pool(r.sim, "paris")
-        gw.ok("rule", "add", "--tenant", "acme", "--pool", "paris", "--tag",
-              "acme")
-        gw.ok("vault", "add", "main", "--tenant", "acme", "--url",
-              "file://" + r.vault, "--existing", "--key-file", r.key)
-        goes_on(r, end, label + ", an empty state")
-        gw.stop()
-        ran += 1
-    print("# %d states restarted, seed %d" % (ran, SEED))
+    ran, moments = 0, moments_of(r)
+    for first in simlib.in_time(range(PASSES)):
+        for state in states(r, moments[first::PASSES]):
+            restart(r, *state)
+            ran += 1
+    print("# %d of %d states restarted, seed %d" % (ran, len(moments), SEED))
 
 
 def main():
