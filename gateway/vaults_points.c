@@ -19,6 +19,7 @@ struct reading {
     struct points_list *list;
     bool one_vm;
     struct id16 vm_tag;
+    int64_t known; /* the catalog's newest row before the vault was listed */
     uint64_t count;
     struct err err;
     void (*done)(void *ctx, const struct err *err, uint64_t count);
@@ -118,7 +119,8 @@ static bool collect_gone(void *ctx, const struct catalog_point *p)
     struct rows *rows = ctx;
     int64_t *more;
 
-    if (!is_gone(rows->reading, p->name))
+    /* What came since may have been committed behind the listing. */
+    if (p->row > rows->reading->known || !is_gone(rows->reading, p->name))
         return true;
     more = realloc(rows->row, (rows->count + 1) * sizeof(*more));
     if (!more) {
@@ -201,23 +203,46 @@ static void on_list(void *ctx, const struct err *err, struct points_list *take)
     catalog_call_start(r->engine->catalog, &r->call);
 }
 
-static void on_hold(void *ctx, const struct err *err, struct vaults_hold *hold)
+static enum err_code run_known(struct catalog_call *call, struct catalog *c,
+                               struct err *err)
 {
-    struct reading *r = ctx;
+    struct reading *r = (struct reading *)(void *)((char *)call -
+                            offsetof(struct reading, call));
+
+    return catalog_point_last(c, &r->known, err);
+}
+
+static void on_known(struct catalog_call *call, const struct err *err)
+{
+    struct reading *r = (struct reading *)(void *)((char *)call -
+                            offsetof(struct reading, call));
     struct points_opts o = {.done = on_list, .ctx = r};
     struct points *points = NULL;
     struct err why = *err;
 
-    r->hold = hold;
     if (why.code == ERR_OK &&
-        vaults_store(hold, &r->store, &why) == ERR_OK) {
+        vaults_store(r->hold, &r->store, &why) == ERR_OK) {
         o.store = r->store;
-        o.keys = vault_keys(hold->vault);
+        o.keys = vault_keys(r->hold->vault);
         o.vm_tag = r->one_vm ? &r->vm_tag : NULL;
         if (points_start(&o, &points, &why) == ERR_OK)
             return;
     }
     reading_end(r, &why);
+}
+
+static void on_hold(void *ctx, const struct err *err, struct vaults_hold *hold)
+{
+    struct reading *r = ctx;
+
+    r->hold = hold;
+    if (err->code != ERR_OK) {
+        reading_end(r, err);
+        return;
+    }
+    r->call.run = run_known;
+    r->call.done = on_known;
+    catalog_call_start(r->engine->catalog, &r->call);
 }
 
 void vaults_read_points(struct vaults *v, int64_t vault_id,

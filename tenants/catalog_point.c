@@ -456,6 +456,13 @@ enum err_code catalog_point_get(struct catalog *c,
     return rc;
 }
 
+enum err_code catalog_point_last(struct catalog *c, int64_t *row,
+                                 struct err *err)
+{
+    return catalog_db_one(c, err, "", row,
+                          "SELECT coalesce(max(row), 0) FROM point", "");
+}
+
 enum err_code catalog_point_forget(struct catalog *c, int64_t row,
                                    struct err *err)
 {

@@ -82,6 +82,10 @@ enum err_code catalog_point_newest(struct catalog *c, int64_t vault_id,
                                    struct catalog_point *out,
                                    struct err *err);
 
+/* The number of the newest row, 0: none. A later one is greater. */
+enum err_code catalog_point_last(struct catalog *c, int64_t *row,
+                                 struct err *err);
+
 /* Is no longer in the vault (by row). */
 enum err_code catalog_point_forget(struct catalog *c, int64_t row,
                                    struct err *err);
