@@ -15,14 +15,49 @@ struct job_list {
     struct api_hide hide;
 };
 
+/* The sentences of a result, its warnings, as who asks may read them: the
+ * document to json_set(), NULL: there are none, or no memory (*failed). */
+static struct json *warnings_shown(struct api_hide *h,
+                                   const struct authz_who *who,
+                                   struct catalog *c,
+                                   const struct catalog_job *j,
+                                   const struct json *doc, bool *failed)
+{
+    const struct json *all = json_get(json_get(doc, "result"), "warnings");
+    struct json *shown = json_count(all) ? json_new_array() : NULL;
+
+    for (size_t i = 0; i < json_count(all) && !*failed; i++) {
+        const char *text =
+            api_hide_text(h, who, c, j, json_text(json_at(all, i), ""));
+
+        *failed = !text || !json_append(shown, json_new_text(text));
+    }
+    if (!*failed)
+        return shown;
+    json_free(shown);
+    return NULL;
+}
+
 /* A job as it may be read by who asks; NULL: no memory. */
 static struct json *job_doc(struct api_hide *h, const struct authz_who *who,
                             struct catalog *c, const struct catalog_job *j)
 {
     struct catalog_job shown = *j;
+    struct json *doc, *warnings;
+    bool failed = false;
 
     shown.error = api_hide_text(h, who, c, j, j->error);
-    return shown.error ? api_doc_job(&shown, who) : NULL;
+    doc = shown.error ? api_doc_job(&shown, who) : NULL;
+    if (!doc || who->kind == AUTHZ_PROVIDER)
+        return doc;
+    warnings = warnings_shown(h, who, c, j, doc, &failed);
+    if (warnings)
+        failed = !json_set((struct json *)(uintptr_t)json_get(doc, "result"),
+                           "warnings", warnings);
+    if (!failed)
+        return doc;
+    json_free(doc);
+    return NULL;
 }
 
 static enum err_code job_answer(struct api_call *call, struct catalog *c,

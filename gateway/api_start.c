@@ -37,6 +37,9 @@ enum err_code api_start_within(struct api_call *call, struct catalog *c,
     struct catalog_vault v = {0};
     enum err_code rc = api_call_tenant(call, c, tenant, &out->tenant_id, err);
 
+    /* Where a VM runs cannot be found out by guessing. */
+    if (call->who.kind != AUTHZ_PROVIDER)
+        out->pool = "";
     if (rc != ERR_OK || !vault || !vault[0])
         return rc;
     rc = catalog_vault_get(c, out->tenant_id, vault, &v, err);

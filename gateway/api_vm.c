@@ -51,20 +51,57 @@ static bool vm_shown(const struct vm_filter *f, const struct authz_who *who,
     return !f->contested || o->verdict.contested;
 }
 
-/* Was this one, or one behind it, the last of the page before? By pool, then
- * uuid, as the list is sorted. */
-static bool vm_passed(const struct api_vm *vm, const char *cursor)
+/* Among those of one uuid (it may be seen in two pools), from 1. */
+static unsigned vm_number(const struct api_vms *v, size_t at)
 {
+    unsigned n = 1;
+
+    while (at > 0 && strcmp(v->vms[at - 1].rule.uuid, v->vms[at].rule.uuid) ==
+                         0) {
+        at--;
+        n++;
+    }
+    return n;
+}
+
+/* The place of a VM in the list as it is sorted: POOL/UUID, or for a tenant,
+ * who is told of no pools, UUID/NUMBER. */
+static void vm_cursor(const struct api_vms *v, size_t at,
+                      const struct authz_who *who, char out[CATALOG_CURSOR])
+{
+    const struct api_vm *vm = &v->vms[at];
+
+    if (who->kind == AUTHZ_PROVIDER)
+        snprintf(out, CATALOG_CURSOR, "%s/%s", vm->pool, vm->rule.uuid);
+    else
+        snprintf(out, CATALOG_CURSOR, "%s/%u", vm->rule.uuid,
+                 vm_number(v, at));
+}
+
+/* Was this one, or one behind it, the last of the page before? */
+static bool vm_passed(const struct api_vms *v, size_t at,
+                      const struct authz_who *who, const char *cursor)
+{
+    const struct api_vm *vm = &v->vms[at];
     const char *slash = cursor ? strchr(cursor, '/') : NULL;
-    char pool[CATALOG_NAME];
+    char head[CATALOG_NAME];
+    struct id16 id;
+    uint64_t n = 0;
     int order;
 
-    if (!slash || (size_t)(slash - cursor) >= sizeof(pool))
+    if (!slash || (size_t)(slash - cursor) >= sizeof(head))
         return false;
-    memcpy(pool, cursor, (size_t)(slash - cursor));
-    pool[slash - cursor] = '\0';
-    order = strcmp(vm->pool, pool);
-    return order < 0 || (order == 0 && strcmp(vm->rule.uuid, slash + 1) <= 0);
+    memcpy(head, cursor, (size_t)(slash - cursor));
+    head[slash - cursor] = '\0';
+    if (who->kind == AUTHZ_PROVIDER) {
+        order = strcmp(vm->pool, head);
+        return order < 0 ||
+               (order == 0 && strcmp(vm->rule.uuid, slash + 1) <= 0);
+    }
+    if (!parse_uuid(head, &id) || !parse_u64(slash + 1, 1, UINT32_MAX, &n))
+        return false;
+    order = strcmp(vm->rule.uuid, head);
+    return order < 0 || (order == 0 && vm_number(v, at) <= n);
 }
 
 /* Pools that did not answer, for the provider. */
@@ -116,13 +153,12 @@ static enum err_code on_list(struct api_call *call, struct catalog *c,
     if (rc == ERR_OK)
         rc = api_vms_judge(&w->vms, c, err);
     for (size_t i = 0; i < w->vms.count && rc == ERR_OK; i++) {
-        if (vm_passed(&w->vms.vms[i], page.cursor) ||
+        if (vm_passed(&w->vms, i, &call->who, page.cursor) ||
             !vm_shown(&f, &call->who, &w->vms.owners[i]))
             continue;
         if (shown++ == page.limit)
             break;
-        snprintf(page.next, sizeof(page.next), "%s/%s", w->vms.vms[i].pool,
-                 w->vms.vms[i].rule.uuid);
+        vm_cursor(&w->vms, i, &call->who, page.next);
         api_call_items_add(&items, api_vms_doc(&w->vms, i, &call->who));
     }
     if (shown <= page.limit)

@@ -94,7 +94,16 @@ static int by_pool_and_uuid(const void *a, const void *b)
     return order ? order : strcmp(x->rule.uuid, y->rule.uuid);
 }
 
-static bool vms_copy(struct api_vms *v, const struct api_vm_set *set)
+static int by_uuid_and_pool(const void *a, const void *b)
+{
+    const struct api_vm *x = a, *y = b;
+    int order = strcmp(x->rule.uuid, y->rule.uuid);
+
+    return order ? order : strcmp(x->pool, y->pool);
+}
+
+static bool vms_copy(struct api_vms *v, const struct authz_who *who,
+                     const struct api_vm_set *set)
 {
     v->vms = calloc(set->count + 1, sizeof(*v->vms));
     v->owners = calloc(set->count + 1, sizeof(*v->owners));
@@ -113,7 +122,8 @@ static bool vms_copy(struct api_vms *v, const struct api_vm_set *set)
         v->failures[i].err = set->failures[i].err;
     }
     v->failure_count = set->failure_count;
-    qsort(v->vms, v->count, sizeof(*v->vms), by_pool_and_uuid);
+    qsort(v->vms, v->count, sizeof(*v->vms),
+          who->kind == AUTHZ_PROVIDER ? by_pool_and_uuid : by_uuid_and_pool);
     return true;
 }
 
@@ -124,7 +134,7 @@ static void on_vms(void *ctx, const struct err *err,
     struct api_call *call = ctx;
     struct err mine = *err;
 
-    if (mine.code == ERR_OK && !vms_copy(call->work, set))
+    if (mine.code == ERR_OK && !vms_copy(call->work, &call->who, set))
         err_set(&mine, ERR_NOMEM, 0, "out of memory");
     api_call_on_json(call, &mine, NULL);
 }
@@ -231,13 +241,15 @@ static bool ref_is_of(const char *ref, const char *pool)
     return strncmp(ref, pool, len) == 0 && ref[len] == '/';
 }
 
-static bool vm_is(const struct api_vm *vm, const char *ref, const char *uuid)
+/* A tenant cannot find out by guessing where its VMs run. */
+static bool vm_is(const struct api_vm *vm, const struct authz_who *who,
+                  const char *ref, const char *uuid)
 {
     if (uuid[0])
         return strcmp(vm->rule.uuid, uuid) == 0;
     if (strcmp(vm->rule.name, ref) == 0)
         return true;
-    return ref_is_of(ref, vm->pool) &&
+    return who->kind == AUTHZ_PROVIDER && ref_is_of(ref, vm->pool) &&
            strcmp(ref + strlen(vm->pool) + 1, vm->rule.name) == 0;
 }
 
@@ -282,7 +294,7 @@ enum err_code api_vms_find(const struct api_vms *v,
         size_t end = strlen(said);
 
         if (!authz_sees(who, v->owners[i].verdict.tenant_id) ||
-            !vm_is(vm, ref, uuid))
+            !vm_is(vm, who, ref, uuid))
             continue;
         if (count++ == 0)
             *at = i;

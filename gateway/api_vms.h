@@ -18,7 +18,7 @@ struct api_vms_owner {
 };
 
 struct api_vms {
-    struct api_vm *vms; /* by pool, then uuid */
+    struct api_vm *vms; /* by pool, then uuid; for a tenant by uuid */
     struct api_vms_owner *owners; /* of each; after api_vms_judge() */
     size_t count;
     struct api_vms_failure {
@@ -46,8 +46,8 @@ void api_vms_ask(struct api_call *call, struct api_vms *v, int64_t pool_id,
 enum err_code api_vms_judge(struct api_vms *v, struct catalog *c,
                             struct err *err);
 
-/* The VM that `ref` names among those in sight: a uuid, POOL/NAME, or a name
- * where it is unique. ERR_NOT_FOUND, ERR_CONFLICT with the candidates,
+/* The VM that `ref` names among those in sight: a uuid, POOL/NAME (of the
+ * provider only), or a name where it is unique. ERR_NOT_FOUND, ERR_CONFLICT with the candidates,
  * ERR_UNREACHABLE when it may be in a pool that did not answer. */
 enum err_code api_vms_find(const struct api_vms *v,
                            const struct authz_who *who, const char *ref,

@@ -342,7 +342,8 @@ static enum err_code point_find_vm(struct catalog *c,
                                    const char *text, struct vm_found *out,
                                    struct err *err)
 {
-    const char *slash = strchr(text, '/');
+    bool no_pools = within->pool && !within->pool[0];
+    const char *slash = no_pools ? NULL : strchr(text, '/');
     char pool[CATALOG_NAME] = "";
     char uuid[CATALOG_UUID] = "";
     char said[300] = "";

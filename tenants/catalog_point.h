@@ -67,8 +67,9 @@ enum err_code catalog_point_each(struct catalog *c,
 /*
  * `ref` is an id, or VM@latest or VM@2026-11-20 (the newest of that day, UTC),
  * where VM is a uuid, a name, or POOL/NAME as of the VM's newest point. Of
- * `within`, tenant_id and vault_id count. ERR_NOT_FOUND; ERR_CONFLICT: the
- * text names the candidates (one id lies in a vault and in its copy).
+ * `within`, tenant_id and vault_id count; a pool of "" says that pools are not
+ * in sight: POOL/NAME is nothing then. ERR_NOT_FOUND; ERR_CONFLICT: the text
+ * names the candidates (one id lies in a vault and in its copy).
  */
 enum err_code catalog_point_get(struct catalog *c,
                                 const struct catalog_point_filter *within,

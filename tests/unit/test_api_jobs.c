@@ -73,6 +73,66 @@ static void vms_come_in_pages(void **state)
     assert_string_equal(api_rig_text(r, "next"), "(null)");
 }
 
+/* Page by page, one VM each, under two pools' roofs: each once, and no cursor
+ * says where it runs. */
+static void a_tenants_pages_do_not_name_pools(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+    char path[256] = "/vms?limit=1", seen[256] = "";
+
+    r->vms[1] = r->vms[0]; /* the same VM, seen in another pool as well */
+    r->vms[1].pool = "west";
+    r->vms[2].rule.name = "acme-db";
+    for (int i = 0; i < 3; i++) {
+        size_t at = strlen(seen);
+
+        assert_int_equal(api_rig_ask(r, "GET", path, w->acme_token, NULL),
+                         200);
+        assert_int_equal(json_count(api_rig_at(r, "items")), 1);
+        snprintf(seen + at, sizeof(seen) - at, "%s ",
+                 api_rig_text(r, "items.0.name"));
+        assert_null(strstr(api_rig_text(r, "next"), "east"));
+        assert_null(strstr(api_rig_text(r, "next"), "west"));
+        snprintf(path, sizeof(path), "/vms?limit=1&cursor=%s",
+                 api_rig_text(r, "next"));
+    }
+    assert_string_equal(seen, "acme-web acme-web acme-db ");
+    assert_string_equal(api_rig_text(r, "next"), "(null)");
+    /* What was never ours skips nothing. */
+    assert_int_equal(api_rig_ask(r, "GET", "/vms?cursor=east%2F" RIG_VM_3,
+                                 w->acme_token, NULL),
+                     200);
+    assert_int_equal(json_count(api_rig_at(r, "items")), 3);
+}
+
+/* Nor does guessing tell: POOL/NAME is no name for a tenant. */
+static void a_tenant_cannot_guess_a_pools_name(void **state)
+{
+    struct api_rig_world *w = *state;
+    struct api_rig *r = &w->rig;
+
+    api_rig_point(r, w->acme_vault, RIG_POINT, RIG_VM_1, "acme-web", true);
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=east%2Facme-web",
+                                 NULL, NULL),
+                     200);
+    assert_int_equal(api_rig_ask(r, "GET", "/resolve/vm?ref=east%2Facme-web",
+                                 w->acme_token, NULL),
+                     404);
+    assert_int_equal(api_rig_ask(r, "GET",
+                                 "/resolve/point?ref=east%2Facme-web@latest",
+                                 NULL, NULL),
+                     200);
+    assert_int_equal(api_rig_ask(r, "GET",
+                                 "/resolve/point?ref=east%2Facme-web@latest",
+                                 w->acme_token, NULL),
+                     404);
+    assert_int_equal(api_rig_ask(r, "GET",
+                                 "/resolve/point?ref=acme-web@latest",
+                                 w->acme_token, NULL),
+                     200);
+}
+
 static void a_vm_is_resolved_where_it_is_unique(void **state)
 {
     struct api_rig_world *w = *state;
@@ -480,23 +540,30 @@ static void a_tenant_does_not_read_where_its_vms_run(void **state)
                                "POST (host):443/: refused; 10.0.0.11 not east";
     struct api_rig_world *w = *state;
     struct api_rig *r = &w->rig;
-    char path[64], log[80];
+    char path[64], log[80], result[400];
     struct err cause;
 
     job_make(r, path);
     snprintf(log, sizeof(log), "%s/log", path);
+    snprintf(result, sizeof(result),
+             "{\"packs\":3,\"warnings\":[\"a \\\"b\\\"\",\"%s\"]}", said);
     err_set(&cause, ERR_UNREACHABLE, 0, "%s", said);
     assert_ok(&r->f,
               catalog_job_log_add(r->f.c, path + 6, "error", said, &r->f.err));
     assert_ok(&r->f, catalog_job_finish(r->f.c, path + 6,
                                         &(struct catalog_job_end){
                                             .state = CATALOG_JOB_FAILED,
-                                            .cause = &cause, .exit = 12},
+                                            .cause = &cause, .exit = 12,
+                                            .result = result},
                                         &r->f.err));
     assert_int_equal(api_rig_ask(r, "GET", path, NULL, NULL), 200);
     assert_string_equal(api_rig_text(r, "error"), said);
+    assert_string_equal(api_rig_text(r, "result.warnings.1"), said);
     assert_int_equal(api_rig_ask(r, "GET", path, w->acme_token, NULL), 200);
     assert_string_equal(api_rig_text(r, "error"), told);
+    assert_int_equal(api_rig_int(r, "result.packs"), 3);
+    assert_string_equal(api_rig_text(r, "result.warnings.0"), "a \"b\"");
+    assert_string_equal(api_rig_text(r, "result.warnings.1"), told);
     assert_int_equal(api_rig_ask(r, "GET", "/jobs?limit=1", w->acme_token,
                                  NULL),
                      200);
@@ -643,6 +710,8 @@ int main(void)
                                                   api_rig_teardown)
         ROW(vms_have_owners_and_reasons),
         ROW(vms_come_in_pages),
+        ROW(a_tenants_pages_do_not_name_pools),
+        ROW(a_tenant_cannot_guess_a_pools_name),
         ROW(a_vm_is_resolved_where_it_is_unique),
         ROW(a_move_changes_the_owner),
         ROW(a_backup_becomes_one_job_per_vm),
