@@ -73,6 +73,21 @@ static void on_added(struct catalog_call *call, const struct err *err)
     adding_free(a);
 }
 
+static enum err_code check_room(const struct jobs *jobs, int64_t tenant_id,
+                                struct err *err)
+{
+    unsigned of_tenant = 0;
+
+    for (const struct jobs_entry *e = jobs->first; e; e = e->next)
+        of_tenant += e->state == ENTRY_QUEUED && e->job.tenant_id == tenant_id;
+    if (jobs->queued >= QUEUE_MAX)
+        return err_set(err, ERR_AGAIN, 0, "too many jobs wait already");
+    if (!jobs_count_may_wait(jobs->queued, of_tenant, QUEUE_MAX))
+        return err_set(err, ERR_AGAIN, 0, "%u jobs of this tenant wait already",
+                       of_tenant);
+    return ERR_OK;
+}
+
 static enum err_code add(struct jobs *jobs, const struct api_job_spec *spec,
                          struct api_stream *stream, api_job_done_fn *done,
                          void *ctx, struct err *err)
@@ -83,9 +98,8 @@ static enum err_code add(struct jobs *jobs, const struct api_job_spec *spec,
 
     if (jobs->stopping)
         return err_set(err, ERR_AGAIN, 0, "this gateway is about to end");
-    if (jobs->queued >= QUEUE_MAX)
-        return err_set(err, ERR_AGAIN, 0, "%u jobs wait already",
-                       jobs->queued);
+    if (check_room(jobs, spec->tenant_id, err) != ERR_OK)
+        return err->code;
     a = calloc(1, sizeof(*a));
     if (!a)
         return err_set(err, ERR_NOMEM, 0, "job");

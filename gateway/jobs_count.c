@@ -93,3 +93,8 @@ void jobs_count_end(const struct jobs_count_of *of)
     add(of->pool, -1);
     add(of->store, -1);
 }
+
+bool jobs_count_may_wait(unsigned all, unsigned own, unsigned max)
+{
+    return all < max && own < max - all;
+}

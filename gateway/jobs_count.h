@@ -43,4 +43,9 @@ bool jobs_count_is_before(const struct jobs_count_of *a,
 void jobs_count_start(struct jobs_count *c, const struct jobs_count_of *of);
 void jobs_count_end(const struct jobs_count_of *of);
 
+/* May one more of a tenant wait, of whom `own` wait among `all`, where `max`
+ * may? One tenant alone gets half of that, k of them 1/(k+1) each: who asks
+ * without end does not keep the others out. */
+bool jobs_count_may_wait(unsigned all, unsigned own, unsigned max);
+
 #endif

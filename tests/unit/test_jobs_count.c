@@ -75,11 +75,32 @@ static void the_tenant_with_fewest_running_is_next_then_turns(void **state)
     jobs_count_free(NULL);
 }
 
+static void who_asks_without_end_leaves_room_for_others(void **state)
+{
+    unsigned all = 0, own[3] = {0};
+
+    (void)state;
+    /* The first alone, then the second, then the third: each as often as it
+     * may. */
+    for (unsigned i = 0; i < 3; i++)
+        for (; jobs_count_may_wait(all, own[i], 1000); own[i]++)
+            all++;
+    assert_int_equal(own[0], 500);
+    assert_int_equal(own[1], 250);
+    assert_int_equal(own[2], 125);
+    assert_true(all < 1000);
+    /* Not the first's turn again until more is free than it has. */
+    assert_false(jobs_count_may_wait(all - 100, own[0] - 100, 1000));
+    assert_true(jobs_count_may_wait(all - 400, own[0] - 400, 1000));
+    assert_false(jobs_count_may_wait(1000, 0, 1000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_limit_holds_by_itself),
         cmocka_unit_test(the_tenant_with_fewest_running_is_next_then_turns),
+        cmocka_unit_test(who_asks_without_end_leaves_room_for_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
