@@ -13,6 +13,8 @@
 #include "tenants/catalog_journal.h"
 
 #define PROGRESS_MS 1000
+/* In a result, which has an upper bound; the log has as many as it holds. */
+#define WARNINGS_MAX ((size_t)200)
 
 /* One change of the catalog that nobody waits for. */
 enum write_verb { WRITE_PROGRESS, WRITE_LOG, WRITE_ROW, WRITE_ROW_CLOSE };
@@ -177,8 +179,10 @@ void job_warn(struct job *job, const char *fmt, ...)
     log_line(job, "warn", text);
     if (!e->warnings)
         e->warnings = json_new_array();
-    if (e->warnings)
+    if (json_count(e->warnings) < WARNINGS_MAX)
         json_append(e->warnings, json_new_text(text));
+    else if (json_count(e->warnings) == WARNINGS_MAX)
+        json_append(e->warnings, json_new_text("there are more: see the log"));
 }
 
 void job_name(struct job *job, const char *vm_name)

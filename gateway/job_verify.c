@@ -24,7 +24,6 @@ struct checking {
     struct data_loop *data;
     struct verify_pipe *pipe;
     struct verify_figures figures;
-    unsigned hurts, spoilt;
     char first[512]; /* the first thing that hurts */
     bool ending, noted;
     unsigned calls;
@@ -54,7 +53,7 @@ static void checking_free(struct checking *v)
     json_set_int(result, "bytes", (int64_t)v->figures.bytes_done);
     json_set_int(result, "points", (int64_t)v->figures.points);
     json_set_int(result, "findings", (int64_t)v->figures.findings);
-    json_set_int(result, "hurts", v->hurts);
+    json_set_int(result, "hurts", (int64_t)v->figures.hurts);
     if (v->data)
         engine_data_give(v->data);
     if (v->granted)
@@ -75,7 +74,7 @@ static enum err_code run_verdict(struct catalog_call *call, struct catalog *c,
                              offsetof(struct checking, call));
 
     return catalog_point_set_verdict(c, v->point_row,
-                                     v->hurts ? "damaged" : "ok", err);
+                                     v->figures.hurts ? "damaged" : "ok", err);
 }
 
 static void on_verdict(struct catalog_call *call, const struct err *err)
@@ -100,7 +99,7 @@ static void checking_end(struct checking *v)
     if (v->pipe || v->calls || (v->asked && !v->granted))
         return;
     if (v->point_row && !v->noted &&
-        (v->err.code == ERR_OK || v->err.code == ERR_INTEGRITY)) {
+        (v->err.code == ERR_OK || v->figures.hurts)) {
         v->noted = true;
         v->calls++;
         v->call.run = run_verdict;
@@ -117,11 +116,10 @@ static void on_finding(void *ctx, bool hurts, const char *object,
     struct checking *v = ctx;
 
     if (hurts) {
-        if (!v->hurts++)
+        if (!*v->first)
             snprintf(v->first, sizeof(v->first), "%s: %s", object, text);
         job_log(v->job, "error", "damage: %s: %s", object, text);
     } else {
-        v->spoilt++;
         job_warn(v->job, "spoilt, but no point needs it: %s: %s", object,
                  text);
     }
@@ -142,9 +140,11 @@ static void on_verified(void *ctx, const struct err *err,
 
     v->pipe = NULL;
     v->figures = *f;
-    if (why.code == ERR_OK && v->hurts)
-        err_set(&why, ERR_INTEGRITY, 0, "vault %s: damage in %u places; the "
-                "first: %s", v->vault->name, v->hurts, v->first);
+    /* They are told one by one up to a limit; counted are all. */
+    if (why.code == ERR_OK && f->hurts)
+        err_set(&why, ERR_INTEGRITY, 0, "vault %s: damage in %ju places; the "
+                "first: %s", v->vault->name, (uintmax_t)f->hurts,
+                *v->first ? v->first : "not among those that the log names");
     checking_fail(v, &why, EXIT_PEER_STORE);
 }
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FINDINGS_MAX 1000 /* that are told one by one */
+/* That are told one by one, of those that hurt a point and of the others. */
+#define FINDINGS_MAX 500
 
 struct verify_pipe {
     struct verify_pipe_opts opts;
@@ -21,7 +22,7 @@ struct verify_pipe {
     /* The data loop's. */
     struct store *store;
     struct verify *verify;
-    unsigned told;
+    unsigned told[2]; /* [hurts] */
     struct verify_figures figures;
     struct err err;
 };
@@ -98,11 +99,12 @@ static void deliver_progress(struct mail *mail)
 static void on_finding(void *ctx, const struct verify_finding *found)
 {
     struct verify_pipe *p = ctx;
-    struct finding *f = p->told < FINDINGS_MAX ? malloc(sizeof(*f)) : NULL;
+    unsigned *told = &p->told[found->hurts];
+    struct finding *f = *told < FINDINGS_MAX ? malloc(sizeof(*f)) : NULL;
 
     if (!f)
         return; /* it is counted in the figures all the same */
-    p->told++;
+    ++*told;
     f->mail.deliver = deliver_finding;
     f->pipe = p;
     f->hurts = found->hurts;

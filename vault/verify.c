@@ -75,6 +75,7 @@ void verify_find(struct verify *v, const char *object, bool hurts,
     if (v->phase == VERIFY_ENDING)
         return;
     v->figures.findings++;
+    v->figures.hurts += hurts;
     v->opts.on_finding(v->opts.ctx, &f);
 }
 

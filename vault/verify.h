@@ -34,7 +34,7 @@ struct verify_figures {
     uint64_t objects, objects_done; /* so far; of all that were listed */
     uint64_t bytes, bytes_done;
     uint64_t points; /* that were looked at */
-    uint64_t findings;
+    uint64_t findings, hurts; /* of these such as hurt a point */
 };
 
 struct verify_opts {

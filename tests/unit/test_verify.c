@@ -61,6 +61,8 @@ static void on_done(void *ctx, const struct err *err,
 {
     (void)ctx;
     figures = *f;
+    assert_int_equal(f->findings, findings);
+    assert_int_equal(f->hurts, hurts);
     vault_rig_done(&rig, err);
 }
 
