@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
@@ -251,6 +252,18 @@ int cli_out_error(const struct err *err, enum exit_code exit)
 {
     fprintf(stderr, "cairn: %s\n", err->text);
     return exit;
+}
+
+void cli_out_say(const char *fmt, ...)
+{
+    char line[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    shown_clean(line); /* also what was cut in the middle of a letter */
+    fprintf(stderr, "%s\n", line);
 }
 
 int cli_out_failed(const struct err *err)

@@ -43,6 +43,10 @@ int cli_out_error(const struct err *err, enum exit_code exit);
 /* The same with the exit code that follows from the error. */
 int cli_out_failed(const struct err *err);
 
+/* A line to standard error, of which at most 1 KiB is shown, with nothing in it
+ * that a terminal obeys: with --json names come as they are. */
+void cli_out_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* A copy whose texts a terminal may see (base/shown.h), but for key files,
  * which have lines; NULL: out of memory. */
 struct json *cli_out_tame(const struct json *doc);

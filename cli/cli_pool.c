@@ -98,15 +98,16 @@ static size_t show_untrusted(const struct json *doc, const char *member,
         if (json_bool(json_get(h, "trusted"), false))
             continue;
         if (!hex[0]) {
-            fprintf(stderr, "%s: %s\n", cli_out_text(h, "address"),
-                    cli_out_text(h, "error")[0] ? cli_out_text(h, "error")
-                                                : "not reached yet");
+            cli_out_say("%s: %s", cli_out_text(h, "address"),
+                        cli_out_text(h, "error")[0] ? cli_out_text(h, "error")
+                                                    : "not reached yet");
             continue;
         }
         cli_out_pin(hex, pin);
-        fprintf(stderr, "%s%s%s%s shows the certificate with SHA-256\n  %s\n",
-                cli_out_text(h, "address"), name[0] ? " (" : "", name,
-                name[0] ? ")" : "", pin);
+        cli_out_say("%s%s%.200s%s shows the certificate with SHA-256",
+                    cli_out_text(h, "address"), name[0] ? " (" : "", name,
+                    name[0] ? ")" : "");
+        cli_out_say("  %s", pin);
         json_set_text(map, cli_out_text(h, "address"), hex);
         shown++;
     }

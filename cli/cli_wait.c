@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "base/shown.h"
 #include "cli/cli_http.h"
 #include "cli/cli_out.h"
 
@@ -55,6 +56,7 @@ static void line_write(struct buf *out, bool tty, bool end)
 
     if (!text)
         return;
+    shown_clean((char *)out->data); /* --json: names come as they are */
     if (tty)
         fprintf(stderr, "\r\033[K%s%s", text, end ? "\n" : "");
     else
@@ -95,7 +97,7 @@ struct watched {
     const char *name;      /* of the VM */
     struct json *doc;      /* as last seen */
     bool final;
-    char stage[64];        /* whose plain line was printed */
+    char stage[200];       /* whose plain line was printed; as long as any */
     uint64_t since_ms;     /* of the stage, by our clock */
     uint64_t since_bytes;
     uint64_t shown_ms;
@@ -121,17 +123,17 @@ void cli_wait_say(const struct json *job)
     const char *state = cli_out_text(job, "state");
     const char *point = cli_out_text(job, "point");
     const char *name = cli_out_text(job, "vm.name");
+    const char *kind = cli_out_text(job, "kind");
+    const char *error = cli_out_text(job, "error");
+    bool made = strcmp(kind, "backup") == 0 && point[0] && !error[0];
 
-    fprintf(stderr, "%s%s%s %s", name, name[0] ? ": " : "",
-            cli_out_text(job, "kind"), state);
-    if (json_bool(cli_out_at(job, "result.dry_run"), false))
-        fprintf(stderr, ": a dry run, nothing was made");
-    if (strcmp(cli_out_text(job, "kind"), "backup") == 0 && point[0] &&
-        !cli_out_text(job, "error")[0])
-        fprintf(stderr, ", point %s", point);
-    if (cli_out_text(job, "error")[0])
-        fprintf(stderr, ": %s", cli_out_text(job, "error"));
-    fprintf(stderr, "\n");
+    cli_out_say("%.500s%s%s %s%s%s%s%s%s", name, name[0] ? ": " : "", kind,
+                state,
+                json_bool(cli_out_at(job, "result.dry_run"), false)
+                    ? ": a dry run, nothing was made"
+                    : "",
+                made ? ", point " : "", made ? point : "",
+                error[0] ? ": " : "", error);
 }
 
 static void say_warnings(const struct json *job)
@@ -139,7 +141,7 @@ static void say_warnings(const struct json *job)
     const struct json *list = cli_out_at(job, "result.warnings");
 
     for (size_t i = 0; i < json_count(list); i++)
-        fprintf(stderr, "  warning: %s\n", json_text(json_at(list, i), ""));
+        cli_out_say("  warning: %s", json_text(json_at(list, i), ""));
 }
 
 /* What changed since the last look at a job. */
@@ -338,8 +340,8 @@ static void say_refused(const struct json *failed)
     for (size_t i = 0; i < json_count(failed); i++) {
         const char *name = cli_out_text(json_at(failed, i), "name");
 
-        fprintf(stderr, "cairn: %s%s%s\n", name, name[0] ? ": " : "",
-                cli_out_text(json_at(failed, i), "detail"));
+        cli_out_say("cairn: %.500s%s%s", name, name[0] ? ": " : "",
+                    cli_out_text(json_at(failed, i), "detail"));
     }
 }
 

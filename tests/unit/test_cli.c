@@ -319,6 +319,11 @@ static void names_from_elsewhere_do_nothing_to_a_terminal(void **state)
                 fail_msg("%s %s: %s%s", commands[i][0], commands[i][1], p->out,
                          p->err);
     }
+    /* What is said beside the JSON is for a person, too. */
+    assert_exit(13, RUN("backup", RIG_VM_1, "--json"));
+    assert_has(p->err, "acme-?[2J?ok");
+    for (size_t k = 0; k < BYTES_COUNT(nothing_of); k++)
+        assert_null(strstr(p->err, nothing_of[k]));
     p->tick = NULL;
     /* A program gets it as it is, escaped as JSON escapes. */
     assert_exit(0, RUN("vm", "show", RIG_VM_1, "--json"));
