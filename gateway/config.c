@@ -99,6 +99,9 @@ static const struct setting rows[] = {
         "time until an export begins; 0 s: the built-in limit"),
     ROW("export_stall", SETTING_DURATION, export_stall_ms, 0, 24 * HOURS, "0 s",
         "silence that ends an export; 0 s: the built-in limit"),
+    ROW("client_stall", SETTING_DURATION, client_stall_ms, 1000, 24 * HOURS,
+        "5 min", "a client that takes less than 256 KiB of a restore in this "
+        "time is given up"),
     ROW("job_history", SETTING_DURATION, job_history_ms, 1000, 36500 * 24 * HOURS,
         "90 d", "how long jobs that ended, and their logs, are kept"),
     ROW("compression", SETTING_NUMBER, compression, 0, 19, "1",

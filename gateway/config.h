@@ -48,6 +48,7 @@ struct config {
     uint64_t pool_retry_ms;
     uint64_t export_first_byte_ms;
     uint64_t export_stall_ms;
+    uint64_t client_stall_ms;  /* default 5 minutes */
     uint64_t pool_verdict_ms;
     uint64_t job_history_ms;   /* default 90 days */
     uint64_t compression;      /* zstd level of new vaults, 0 to 19; default 1 */

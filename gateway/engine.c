@@ -347,6 +347,8 @@ void engine_stop(struct engine *e)
         return;
     w->stopping = true;
     timer_start(e->control, &w->deadline, STOP_MS, on_deadline);
+    /* Calls may wait for jobs, or for a store that does not answer. */
+    jobs_stop(e->jobs, NULL, NULL);
     api_close(e->api, on_api_closed, w);
 }
 

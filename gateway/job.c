@@ -210,6 +210,11 @@ bool job_is_cancelled(const struct job *job)
     return job->entry->cancel;
 }
 
+bool job_client_is_gone(const struct job *job)
+{
+    return job->entry->client_gone;
+}
+
 /* --- journal ------------------------------------------------------------- */
 
 struct note_open {

@@ -52,7 +52,7 @@ struct job {
     char *tenant, *vm_uuid, *vm_name, *point;
     struct json *params;
     unsigned attempt; /* over 1: interrupted before; its journal may have rows */
-    struct api_stream *stream; /* restore to a client; NULL: none */
+    struct api_stream *stream; /* restore to a client, attached; NULL: none */
     void *state;      /* the kind's own */
     struct jobs_entry *entry; /* private to jobs.c */
 };
@@ -83,6 +83,8 @@ void job_name(struct job *job, const char *vm_name);
 
 /* Was it asked to end? */
 bool job_is_cancelled(const struct job *job);
+/* It writes to a client, who went away. */
+bool job_client_is_gone(const struct job *job);
 
 /*
  * The journal: a row that stands, synced, before done() comes. kind and detail

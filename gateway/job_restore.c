@@ -532,11 +532,16 @@ static void restore_start(struct job *job)
 
 static void restore_cancel(struct job *job)
 {
-    const struct err err = {.code = ERR_CANCELLED, .text = "cancelled"};
     struct restore *r = job->state;
+    struct err err;
 
     if (r->finished)
         return; /* it is the user's VM by now */
+    /* The answer was broken off because of what the pipe is about to say. */
+    if (job_client_is_gone(job) && r->pipe && restore_pipe_is_over(r->pipe))
+        return;
+    err_set(&err, ERR_CANCELLED, 0, "%s",
+            job_client_is_gone(job) ? "the client went away" : "cancelled");
     restore_fail(r, &err, EXIT_PEER_NONE);
 }
 

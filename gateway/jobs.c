@@ -19,6 +19,9 @@
 #define HURRY_AGAIN_MS 2000
 #define END_AGAIN_MS 5000 /* an end that could not be written */
 
+const struct err jobs_client_gone = {.code = ERR_CANCELLED,
+                                     .text = "the client went away"};
+
 static const struct job_kind *const kinds[] = {
     &job_kind_backup,
     &job_kind_restore,
@@ -189,11 +192,13 @@ static void on_started(struct catalog_call *call, const struct err *err)
     struct jobs_entry *e = (struct jobs_entry *)(void *)((char *)call -
                                offsetof(struct jobs_entry, call));
 
-    const struct err gone = {.code = ERR_CANCELLED, .text = "cancelled"};
+    const struct err stop = {.code = ERR_CANCELLED, .text = "cancelled"};
 
     e->state = ENTRY_RUNNING;
-    if (err->code == ERR_OK && (e->jobs->stopping || e->cancel))
-        err = &gone;
+    if (err->code == ERR_OK && e->client_gone)
+        err = &jobs_client_gone;
+    else if (err->code == ERR_OK && (e->jobs->stopping || e->cancel))
+        err = &stop;
     if (err->code != ERR_OK) {
         job_finish(&e->job, err, EXIT_PEER_NONE, NULL);
         return;
@@ -249,7 +254,7 @@ static void on_kick(struct mail *mail)
     jobs->kicked = false;
     while (jobs->resumed && !jobs->stopping && (e = next_entry(jobs)))
         start(jobs, e);
-    if (jobs->stopping && !jobs->running && jobs->stopped) {
+    if (jobs->stopping && !jobs->running && !jobs->resuming && jobs->stopped) {
         void (*stopped)(void *) = jobs->stopped;
 
         jobs->stopped = NULL;
@@ -489,6 +494,7 @@ static void on_resumed(struct catalog_call *call, const struct err *err)
         if (json_get(e->job.params, "output"))
             jobs_end_queued(e, &gone);
     }
+    jobs->resuming = false;
     jobs->resumed = true;
     if (r->count)
         log_event(LOG_INFO, "jobs_taken_up_again", log_u64("jobs", r->count),
@@ -514,11 +520,14 @@ void jobs_resume(struct jobs *jobs,
     r->ctx = ctx;
     r->call.run = run_resume;
     r->call.done = on_resumed;
+    jobs->resuming = true;
     catalog_call_start(jobs->engine->catalog, &r->call);
 }
 
 void jobs_stop(struct jobs *jobs, void (*stopped)(void *ctx), void *ctx)
 {
+    const struct err ends = {.code = ERR_AGAIN,
+                             .text = "this gateway is about to end"};
     struct jobs_entry *next;
 
     jobs->stopping = true;
@@ -530,7 +539,10 @@ void jobs_stop(struct jobs *jobs, void (*stopped)(void *ctx), void *ctx)
             timer_stop(&e->hurry);
             on_end_again(&e->hurry);
         }
-        jobs_tell_cancel(e);
+        if (e->state == ENTRY_QUEUED && e->job.stream)
+            jobs_end_queued(e, &ends); /* no start takes that up */
+        else
+            jobs_tell_cancel(e);
     }
     jobs_wake(jobs);
 }

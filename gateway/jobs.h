@@ -29,7 +29,9 @@ void jobs_resume(struct jobs *j,
                  void (*done)(void *ctx, const struct err *err), void *ctx);
 
 /* Start no more, cancel what runs without ending it in the catalog (it is taken
- * up by the next start); stopped() when nothing runs. */
+ * up by the next start); stopped() when nothing runs. The first time perhaps
+ * with NULL for stopped: others are to end meanwhile, then it is called again.
+ */
 void jobs_stop(struct jobs *j, void (*stopped)(void *ctx), void *ctx);
 void jobs_free(struct jobs *j);
 

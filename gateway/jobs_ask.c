@@ -56,14 +56,30 @@ static enum err_code run_add(struct catalog_call *call, struct catalog *c,
     return err->code;
 }
 
+/* Nobody reads what the job would write: it need not wait for its turn. */
+static void on_client_gone(void *ctx)
+{
+    struct jobs_entry *e = ctx;
+
+    e->client_gone = true;
+    if (e->state == ENTRY_QUEUED)
+        jobs_end_queued(e, &jobs_client_gone);
+    else
+        jobs_tell_cancel(e);
+}
+
 static void on_added(struct catalog_call *call, const struct err *err)
 {
     struct adding *a = (struct adding *)call;
+    const struct api_stream_events events = {.gone = on_client_gone,
+                                             .ctx = a->entry};
     struct jobs *jobs = a->jobs;
 
     if (a->entry && err->code == ERR_OK) {
         a->entry->job.stream = a->stream;
         jobs_entry_link(jobs, a->entry);
+        if (a->stream)
+            api_stream_attach(a->stream, &events);
         jobs_wake(jobs);
     }
     if (a->stream && err->code != ERR_OK)

@@ -28,6 +28,7 @@ struct jobs_entry {
     enum entry_state state;
     bool cancel;         /* asked for */
     bool cancel_told;    /* kind->cancel() was called */
+    bool client_gone;    /* nobody reads what it would write */
     bool left;           /* it ended, and rows of its journal are open */
     bool leave_running;  /* stopping: the catalog keeps it as running */
     struct json *warnings;
@@ -49,7 +50,7 @@ struct jobs {
     struct jobs_entry *first, **last; /* in order of arrival */
     unsigned queued, running;
     struct jobs_count *counts;
-    bool resumed, stopping;
+    bool resuming, resumed, stopping;
     struct mail kick; /* look for the next job, in a later turn */
     bool kicked;
     void (*stopped)(void *ctx);
@@ -72,6 +73,9 @@ struct jobs_entry *jobs_entry_find(struct jobs *jobs, const char *id);
 void jobs_tell_cancel(struct jobs_entry *entry);
 /* A job that never started ends here. */
 void jobs_end_queued(struct jobs_entry *entry, const struct err *why);
+
+/* Why a job ends whose client left. */
+extern const struct err jobs_client_gone;
 
 /* Called by job.c when everything about the end is in the entry. */
 void jobs_entry_ended(struct jobs_entry *entry);

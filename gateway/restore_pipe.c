@@ -41,8 +41,9 @@ struct restore_pipe {
 
     /* The control loop's. */
     bool cancelled, over, ended; /* over: on_done came */
-    bool client_gone;            /* set before to_cancel is sent */
+    bool late;     /* the client reads too slowly; set before to_cancel goes */
     unsigned lent; /* blocks, to the client's answer */
+    struct timer patience; /* armed: some are lent */
 
     /* The data loop's. */
     bool ending;
@@ -111,6 +112,7 @@ static void say_bye(struct restore_pipe *p)
     if (!p->over || p->lent || p->ended)
         return;
     p->ended = true;
+    timer_stop(&p->patience);
     send_data(p, &p->to_bye);
 }
 
@@ -122,6 +124,7 @@ static void deliver_done(struct mail *mail)
     if (p->err.code != ERR_OK && p->lent) {
         api_stream_retract(p->opts.stream);
         p->lent = 0;
+        timer_stop(&p->patience);
     }
     say_bye(p);
 }
@@ -265,11 +268,45 @@ static void give_block(struct block *b)
     send_data(b->pipe, &b->mail);
 }
 
+static enum err_code too_slow(const struct restore_pipe *p, struct err *err)
+{
+    return err_set(err, ERR_AGAIN, 0, "the client took less than %zu KiB in "
+                   "%ju s (see client_stall)", RESTORE_SOURCE_BLOCK / KIB,
+                   (uintmax_t)(p->opts.engine->config->client_stall_ms / 1000));
+}
+
+/* Its memory, and its place among the jobs, are others' too. */
+static void on_impatient(struct timer *timer)
+{
+    struct restore_pipe *p = OWNER(timer, patience);
+
+    p->late = true;
+    if (!p->over) {
+        restore_pipe_cancel(p);
+        return;
+    }
+    too_slow(p, &p->err);
+    api_stream_retract(p->opts.stream);
+    p->lent = 0;
+    say_bye(p);
+}
+
+/* The client gets as long for each block. */
+static void wait_for_client(struct restore_pipe *p)
+{
+    if (p->lent)
+        timer_start(p->opts.engine->control, &p->patience,
+                    p->opts.engine->config->client_stall_ms, on_impatient);
+    else
+        timer_stop(&p->patience);
+}
+
 static void on_piece_out(struct http_piece *piece)
 {
     struct block *b = PIECE_OWNER(piece);
 
     b->pipe->lent--;
+    wait_for_client(b->pipe);
     give_block(b);
     say_bye(b->pipe);
 }
@@ -281,19 +318,10 @@ static void deliver_block(struct mail *mail)
     b->piece.data = b->bytes.data + b->bytes.begin;
     b->piece.len = b->bytes.end - b->bytes.begin;
     b->piece.done = on_piece_out;
-    if (api_stream_lend(b->pipe->opts.stream, &b->piece))
-        b->pipe->lent++;
-    else
+    if (!api_stream_lend(b->pipe->opts.stream, &b->piece))
         give_block(b);
-}
-
-static void on_client_gone(void *ctx)
-{
-    struct restore_pipe *p = ctx;
-
-    if (!p->cancelled && !p->over)
-        p->client_gone = true;
-    restore_pipe_cancel(p);
+    else if (!b->pipe->lent++)
+        wait_for_client(b->pipe);
 }
 
 static void deliver_opened(struct mail *mail)
@@ -401,8 +429,10 @@ static void deliver_cancel(struct mail *mail)
     struct restore_pipe *p = OWNER(mail, to_cancel);
     struct err err;
 
-    err_set(&err, ERR_CANCELLED, 0, "%s",
-            p->client_gone ? "the client went away" : "cancelled");
+    if (p->late)
+        too_slow(p, &err);
+    else
+        err_set(&err, ERR_CANCELLED, 0, "cancelled");
     pipe_end(p, &err);
 }
 
@@ -421,10 +451,6 @@ enum err_code restore_pipe_start(const struct restore_pipe_opts *opts,
                                  struct restore_pipe **out, struct err *err)
 {
     struct restore_pipe *p = calloc(1, sizeof(*p));
-    const struct api_stream_events events = {
-        .gone = on_client_gone,
-        .ctx = p,
-    };
 
     if (!p)
         return err_set(err, ERR_NOMEM, 0, "restore");
@@ -449,8 +475,6 @@ enum err_code restore_pipe_start(const struct restore_pipe_opts *opts,
     p->opts.ova = p->ova;
     p->opts.point_name = p->point_name;
     set_up(p);
-    if (opts->stream)
-        api_stream_attach(opts->stream, &events);
     send_data(p, &p->to_start);
     *out = p;
     return ERR_OK;
@@ -462,6 +486,11 @@ void restore_pipe_cancel(struct restore_pipe *p)
         return;
     p->cancelled = true;
     send_data(p, &p->to_cancel);
+}
+
+bool restore_pipe_is_over(const struct restore_pipe *p)
+{
+    return p->over;
 }
 
 uint64_t restore_pipe_data_bytes(const struct point *point)

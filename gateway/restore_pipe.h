@@ -44,7 +44,7 @@ struct restore_pipe_opts {
     size_t ova_len;
     bool sha1;           /* .checksum entries, for old pools and tools */
     struct xenapi_ticket *ticket; /* upload there, held; NULL: to the client, */
-    struct api_stream *stream;    /* attached by the pipe: begun with job_id */
+    struct api_stream *stream;    /* attached already; begun with job_id */
     const char *job_id;
 
     void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
@@ -60,6 +60,10 @@ enum err_code restore_pipe_start(const struct restore_pipe_opts *opts,
 
 /* At any time before done(), which comes in any case. */
 void restore_pipe_cancel(struct restore_pipe *p);
+
+/* Whether nothing more is read for it: then done() comes with what became of
+ * it, whether or not the client stays. */
+bool restore_pipe_is_over(const struct restore_pipe *p);
 
 /* Bytes of the XVA's blocks that an import of these disks will write: what a
  * thin SR needs at least. The maps of disks in pages lie in the vault, so these

@@ -356,7 +356,7 @@ static void example_says_the_defaults(void **state)
         in += len;
     }
     *out = '\0';
-    assert_int_equal(settings, 33);
+    assert_int_equal(settings, 34);
     if (load(text, &c, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_defaults(c);
