@@ -260,8 +260,8 @@ static void get_resume(struct store_dir_op *op)
 {
     struct dir_get *g = (struct dir_get *)op;
 
-    if (!g->paused)
-        return;
+    if (!g->paused || g->state == GET_CLOSING)
+        return; /* whoever resumes may not know that it was cancelled */
     g->paused = false;
     post(g);
 }
