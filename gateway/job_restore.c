@@ -15,17 +15,12 @@
 
 #include "base/failpoint.h"
 #include "base/parse.h"
+#include "image/ova_match.h"
 #include "tenants/catalog_point.h"
 #include "vault/points.h"
 
 #define SERIES_KEY "cairn:series"
 #define BLOCKED "being restored by Cairn"
-
-const char *restore_position(const struct point_disk *d, char out[16])
-{
-    snprintf(out, 16, "%u", d->position);
-    return out;
-}
 
 static void on_imported(void *ctx, const struct err *err, const char *vm_ref)
 {
@@ -232,29 +227,36 @@ static enum err_code rewrite(struct restore *r, struct err *err)
 /* The disks in the order of ova.xml, each with its place in the point. */
 static enum err_code match_disks(struct restore *r, struct err *err)
 {
-    size_t n = ova_disk_count(r->ova);
+    size_t n = ova_disk_count(r->ova), count = r->point->disks;
+    uint32_t *position = calloc(count ? count : 1, sizeof(*position));
+    size_t *number = calloc(n ? n : 1, sizeof(*number));
 
     r->disks = calloc(n ? n : 1, sizeof(*r->disks));
-    if (!r->disks)
-        return err_set(err, ERR_NOMEM, 0, "restore");
-    for (size_t i = 0; i < n; i++) {
-        const struct ova_disk *d = ova_disk(r->ova, i);
-        char position[16];
-        size_t k = 0;
-
-        while (k < r->point->disks &&
-               strcmp(restore_position(&r->point->disk[k], position),
-                      d->userdevice) != 0)
-            k++;
-        if (k == r->point->disks || strlen(d->id) >= sizeof(r->disks[i].id))
-            return err_set(err, ERR_INTEGRITY, 0,
-                           "point %s: ova.xml has a disk at '%s', which the "
-                           "point has not", r->job->point, d->userdevice);
-        snprintf(r->disks[i].id, sizeof(r->disks[i].id), "%s", d->id);
-        r->disks[i].disk = k;
+    if (!r->disks || !position || !number) {
+        err_set(err, ERR_NOMEM, 0, "restore");
+        n = 0;
     }
-    r->disk_count = n;
-    return ERR_OK;
+    for (size_t k = 0; position && k < count; k++)
+        position[k] = r->point->disk[k].position;
+    if (n > 0)
+        ova_match(r->ova, position, count, number);
+    for (size_t i = 0; i < n && err->code == ERR_OK; i++) {
+        const struct ova_disk *d = ova_disk(r->ova, i);
+
+        if (number[i] == OVA_MATCH_NONE ||
+            strlen(d->id) >= sizeof(r->disks[i].id)) {
+            err_set(err, ERR_INTEGRITY, 0,
+                    "point %s: ova.xml has a disk at '%s', which the point "
+                    "has not", r->job->point, d->userdevice);
+            break;
+        }
+        snprintf(r->disks[i].id, sizeof(r->disks[i].id), "%s", d->id);
+        r->disks[i].disk = number[i];
+    }
+    r->disk_count = err->code == ERR_OK ? n : 0;
+    free(position);
+    free(number);
+    return err->code;
 }
 
 /* The VM that an attempt before left to be released, if it is there, and has

@@ -69,9 +69,6 @@ void restore_end(struct restore *r);
 void restore_fail(struct restore *r, const struct err *err,
                   enum exit_peer peer);
 
-/* A disk's position as userdevices are written. Returns out. */
-const char *restore_position(const struct point_disk *d, char out[16]);
-
 /* The VM that an attempt before has finished: receipt, start; ends in
  * restore_end(). */
 void restore_pool_take_up(struct restore *r, const struct xenapi_vm *vm);

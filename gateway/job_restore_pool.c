@@ -137,12 +137,12 @@ static void on_release_noted(void *ctx, const struct err *err, int64_t row)
 static void set_old(struct json *one, const struct restore *r,
                     const char *device)
 {
-    char position[16], uuid[37];
+    char uuid[37];
 
-    for (size_t k = 0; k < r->point->disks; k++) {
-        if (strcmp(restore_position(&r->point->disk[k], position), device) != 0)
+    for (size_t i = 0; i < r->disk_count; i++) {
+        if (strcmp(ova_disk(r->ova, i)->userdevice, device) != 0)
             continue;
-        parse_uuid_text(&r->point->disk[k].vdi, uuid);
+        parse_uuid_text(&r->point->disk[r->disks[i].disk].vdi, uuid);
         json_set_text(one, "old", uuid);
     }
 }

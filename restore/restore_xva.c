@@ -13,6 +13,7 @@
 
 #include "base/parse.h"
 #include "image/ova.h"
+#include "image/ova_match.h"
 #include "image/xva_write.h"
 #include "restore/restore_output.h"
 #include "restore/restore_pick.h"
@@ -45,42 +46,41 @@ struct xva {
 
 /* --- what is in it -------------------------------------------------------- */
 
-/* The disk of the point that ova.xml means: by device, else by its VDI. */
-static bool find_disk(const struct xva *x, const struct ova_disk *d,
-                      size_t *number)
+/* What the devices do not tell, the VDI may. */
+static size_t by_vdi(const struct xva *x, const struct ova_disk *d)
 {
     struct id16 vdi;
-    char position[16];
 
-    for (size_t k = 0; k < x->point->disks; k++) {
-        snprintf(position, sizeof(position), "%u", x->point->disk[k].position);
-        if (strcmp(position, d->userdevice) == 0) {
-            *number = k;
-            return true;
-        }
-    }
-    if (!parse_uuid(d->vdi_uuid, &vdi))
-        return false;
-    for (size_t k = 0; k < x->point->disks; k++)
-        if (id16_equal(&x->point->disk[k].vdi, &vdi)) {
-            *number = k;
-            return true;
-        }
-    return false;
+    if (parse_uuid(d->vdi_uuid, &vdi))
+        for (size_t k = 0; k < x->point->disks; k++)
+            if (id16_equal(&x->point->disk[k].vdi, &vdi))
+                return k;
+    return OVA_MATCH_NONE;
 }
 
 static enum err_code match_disks(struct xva *x, struct err *err)
 {
+    size_t count = x->point->disks;
+    uint32_t *position = calloc(count + 1, sizeof(*position));
+
     x->disks = ova_disk_count(x->ova);
     x->number = calloc(x->disks + 1, sizeof(*x->number));
     x->disk = calloc(x->disks + 1, sizeof(*x->disk));
     x->present = calloc(x->disks + 1, sizeof(*x->present));
-    if (!x->number || !x->disk || !x->present)
+    if (!x->number || !x->disk || !x->present || !position) {
+        free(position);
         return err_set(err, ERR_NOMEM, 0, "%s", x->entry->name);
+    }
+    for (size_t k = 0; k < count; k++)
+        position[k] = x->point->disk[k].position;
+    ova_match(x->ova, position, count, x->number);
+    free(position);
     for (size_t i = 0; i < x->disks; i++) {
         const struct ova_disk *d = ova_disk(x->ova, i);
 
-        if (!find_disk(x, d, &x->number[i]))
+        if (x->number[i] == OVA_MATCH_NONE)
+            x->number[i] = by_vdi(x, d);
+        if (x->number[i] == OVA_MATCH_NONE)
             return err_set(err, ERR_INTEGRITY, 0,
                            "%s: its ova.xml has a disk at '%s' (%s) that the "
                            "point has not; `disk` gives back the others",

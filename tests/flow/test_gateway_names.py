@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names that whoever may name a VM chose to do harm with: they are kept as they
 are, found, restored, and nowhere obeyed: not by a terminal, not by the log, not
-as a path, not as a word of the API."""
+as a path, not as a word of the API. And devices that have names."""
 import json
 import os
 import re
@@ -89,5 +89,35 @@ def names_do_nothing():
                      if f not in before], ["index", "packs", "points"])
 
 
+def devices_may_have_names():
+    """XAPI takes "xvda" for a userdevice as well, and keeps it."""
+    disks = [{"size": (n + 1) * 2 * MIB, "fill": "random", "device": device}
+             for n, device in enumerate(("xvdb", "5", "xvda"))]
+    with simlib.Sim(gwcase.two_pools(gwcase.vm("old", *disks))) as sim, \
+            gwlib.Gateway() as gw:
+        key = gwcase.set_up(gw, sim)
+        gw.ok("backup", "old")
+        status, out, err = gw.run(
+            "restore", "old@latest", "--pool", "rome", "--sr",
+            gwcase.SR, "--network", "0=lan", "--name", "new")
+        checks.same("a VM with named devices is restored", (status, err[-200:]
+                    if status else ""), (0, ""))
+        held = gwcase.digests(sim, "paris", "old")
+        checks.same("each disk at its own device",
+                    gwcase.digests(sim, "rome", "new") if not status else None,
+                    held)
+        job = gwcase.last_job(gw)
+        live = {d["userdevice"]: d["vdi_uuid"]
+                for d in sim.vm("old", "paris")["disks"]}
+        checks.same("and the receipt tells which was which",
+                    {d["disk"]: d.get("old")
+                     for d in (job["result"] or {}).get("disks", [])}, live)
+        xva = os.path.join(gw.dir, "old.xva")
+        status, text = gwcase.restore_tool(gw, key, "xva", "old@latest",
+                                           "--output", xva)
+        checks.check("cairn-restore writes its XVA", status == 0, text)
+
+
 checks.run("names_do_nothing", names_do_nothing)
+checks.run("devices_may_have_names", devices_may_have_names)
 checks.finish()

@@ -138,6 +138,17 @@ static void disk_record(struct sim_pool *pool, struct sim_object *vm,
     free(name);
 }
 
+/* "0" and "xvda" are one place; XAPI keeps the word that it was given. */
+static bool place_of(const char *device, uint64_t *number)
+{
+    if (strncmp(device, "xvd", 3) == 0 && device[3] >= 'a' &&
+        device[3] <= 'z' && !device[4]) {
+        *number = (uint64_t)(device[3] - 'a');
+        return true;
+    }
+    return parse_u64(device, 0, 254, number);
+}
+
 static enum err_code add_disk(struct sim_pool *pool, struct sim_object *vm,
                               size_t i, const struct json *j, struct err *err)
 {
@@ -156,7 +167,7 @@ static enum err_code add_disk(struct sim_pool *pool, struct sim_object *vm,
     /* as people number them: 3 is the CD drive's */
     snprintf(position, sizeof(position), "%zu", i < 3 ? i : i + 1);
     device = text_of(j, "device", position);
-    if (!parse_u64(device, 0, 254, &number))
+    if (!place_of(device, &number))
         return err_set(err, ERR_ARGUMENT, 0, "disk: device '%s'", device);
     sr = disk_sr(pool, j, err);
     if (!sr)

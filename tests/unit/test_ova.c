@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/xml.h"
 #include "image/ova.h"
+#include "image/ova_match.h"
 
 #define LIMIT (1 << 20)
 #define RANDOM_UUID "a5a5a5a5-a5a5-45a5-a5a5-a5a5a5a5a5a5"
@@ -194,6 +195,63 @@ static void a_suspend_image_is_a_disk_of_its_own(void **state)
     buf_fini(&b);
 }
 
+/* The stream has Ref:12 first, whose userdevice is 1, then Ref:7 at 0. */
+static void disks_are_known_by_their_devices(void **state)
+{
+    static const char tag[] = "<name>userdevice</name><value>";
+    const struct {
+        const char *of_7, *of_12; /* userdevices; NULL: as they are */
+        uint32_t position[3];
+        size_t count, n_12, n_7;
+    } rows[] = {
+        {NULL, NULL, {0, 1}, 2, 1, 0},
+        {NULL, NULL, {1, 0, 256}, 3, 0, 1},
+        {NULL, NULL, {0, 2}, 2, OVA_MATCH_NONE, 0},
+        {NULL, NULL, {0, 257}, 2, OVA_MATCH_NONE, 0},
+        /* docs/format.md: 256 and more, by their place in the list */
+        {"xvda", "xvdb", {256, 257}, 2, 1, 0},
+        {"xvdb", "xvda", {256, 257}, 2, 0, 1},
+        {"xvdb", "xvda", {300, 256}, 2, 1, 0},
+        {"xvda", NULL, {1, 256}, 2, 0, 1},
+        {NULL, "xvda", {0, 257}, 2, 1, 0},
+        /* one is not there: who can tell which? */
+        {"xvda", "xvdb", {256}, 1, OVA_MATCH_NONE, OVA_MATCH_NONE},
+        {"xvda", NULL, {1, 256, 257}, 3, 0, OVA_MATCH_NONE},
+        {"256", NULL, {1, 256}, 2, 0, 1}, /* no userdevice of XAPI's */
+        {NULL, NULL, {0}, 0, OVA_MATCH_NONE, OVA_MATCH_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < BYTES_COUNT(rows); i++) {
+        const char *devices[] = {rows[i].of_7, rows[i].of_12};
+        struct buf kept = text, out;
+        size_t number[2] = {7, 7};
+        struct ova *o;
+
+        for (int k = 0; k < 2; k++) {
+            char from[64], to[64];
+
+            snprintf(from, sizeof(from), "%s%d<", tag, k);
+            snprintf(to, sizeof(to), "%s%s<", tag, devices[k]);
+            if (!devices[k])
+                continue;
+            changed(&out, from, to);
+            if (text.data != kept.data)
+                buf_fini(&text);
+            text = out;
+        }
+        o = parse(&text);
+        if (text.data != kept.data)
+            buf_fini(&text);
+        text = kept;
+        assert_int_equal(ova_disk_count(o), 2);
+        ova_match(o, rows[i].position, rows[i].count, number);
+        assert_int_equal(number[0], rows[i].n_12);
+        assert_int_equal(number[1], rows[i].n_7);
+        ova_free(o);
+    }
+}
+
 static void same_bytes(void *ctx, uint8_t *out, size_t len)
 {
     ++*(unsigned *)ctx;
@@ -352,6 +410,7 @@ int main(void)
         cmocka_unit_test(disks_are_those_of_the_stream_in_its_order),
         cmocka_unit_test(nics_come_by_device),
         cmocka_unit_test(what_cannot_be_trusted_is_refused),
+        cmocka_unit_test(disks_are_known_by_their_devices),
         cmocka_unit_test(a_suspend_image_is_a_disk_of_its_own),
         cmocka_unit_test(a_rewritten_vm_can_join_no_network_by_chance),
         cmocka_unit_test(what_shall_stay_stays),
