@@ -259,13 +259,50 @@ void xenapi_task_unwatch(struct xenapi_task *t)
 static const struct xenapi_call_inner lingering = {.apart = true,
                                                    .lingers = true};
 
+#define REMOVE_TRIES 3
+
 struct discard {
     struct xenapi_session *session;
     bool ours;
+    unsigned tries; /* to remove it */
     char ref[XENAPI_REF_MAX];
 };
 
-static void destroy(struct xenapi_session *s, const char *ref)
+static void destroy(struct discard *d);
+
+/* A no to this call may be a passing one, and nobody comes again before the
+ * next start. */
+static void on_destroyed(void *ctx, const struct err *err,
+                         const struct xenapi_rpc_failure *failure,
+                         struct xmlrpc *value)
+{
+    struct discard *d = ctx;
+
+    xmlrpc_free(value);
+    if (err->code == ERR_OK || err->code == ERR_CANCELLED ||
+        xenapi_rpc_is(failure, "HANDLE_INVALID") || d->tries >= REMOVE_TRIES)
+        free(d);
+    else
+        destroy(d);
+}
+
+static void destroy(struct discard *d)
+{
+    const struct xenapi_call_opts o = {
+        .method = "task.destroy",
+        .params = xenapi_call_params("s", d->ref),
+        .done = on_destroyed,
+        .ctx = d,
+    };
+
+    d->tries++;
+    if (xenapi_call_start_inner(d->session, &o, &lingering, NULL, NULL) !=
+        ERR_OK)
+        free(d);
+}
+
+/* Where there is no memory to ask again. */
+static void destroy_once(struct xenapi_session *s, const char *ref)
 {
     const struct xenapi_call_opts o = {
         .method = "task.destroy",
@@ -283,8 +320,9 @@ static void on_declared(void *ctx, const struct err *err,
 
     xmlrpc_free(value);
     if (err->code != ERR_CANCELLED)
-        destroy(d->session, d->ref);
-    free(d);
+        destroy(d);
+    else
+        free(d);
 }
 
 static void declare_cancelled(struct discard *d)
@@ -323,14 +361,18 @@ static void discard(struct xenapi_session *s, const char *ref, bool cancel,
 
     if (xenapi_call_is_null(ref))
         return;
-    d = cancel ? calloc(1, sizeof(*d)) : NULL;
+    d = calloc(1, sizeof(*d));
     if (!d) {
-        destroy(s, ref);
+        destroy_once(s, ref);
         return;
     }
     d->session = s;
     d->ours = ours;
     snprintf(d->ref, sizeof(d->ref), "%s", ref);
+    if (!cancel) {
+        destroy(d);
+        return;
+    }
     o.ctx = d;
     o.params = xenapi_call_params("s", ref);
     if (xenapi_call_start_inner(s, &o, &lingering, NULL, NULL) != ERR_OK)

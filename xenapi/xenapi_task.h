@@ -43,7 +43,8 @@ enum err_code xenapi_task_watch(struct xenapi_session *s,
 void xenapi_task_unwatch(struct xenapi_task *t);
 
 /* Fire and forget: ask for cancellation if wanted, and remove the task - if it
- * has not ended, the pool only notes that, and removes it later. */
+ * has not ended, the pool only notes that, and removes it later. A pool that
+ * says no is asked three times. */
 void xenapi_task_discard(struct xenapi_session *s, const char *ref,
                          bool cancel);
 

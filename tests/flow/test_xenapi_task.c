@@ -115,6 +115,43 @@ static void a_sweep_that_finds_no_pool_says_so(void **state)
     assert_int_equal(e.count, 1);
 }
 
+/* Until the pool is as it was; it is asked in the background. */
+static void gone_within(unsigned ms, size_t tasks)
+{
+    for (unsigned i = 0; i < ms / 10; i++) {
+        if (sim_objects(&rig.sim, "task", NULL) == tasks)
+            return;
+        pool_rig_run_ms(&rig, 10);
+    }
+    assert_int_equal(sim_objects(&rig.sim, "task", NULL), tasks);
+}
+
+static void a_task_is_removed_though_the_pool_says_no_at_first(void **state)
+{
+    static const char *const faults[] = {
+        "{\"name\": \"rpc_error\", \"method\": \"task.destroy\", \"count\": "
+        "2, \"error\": [\"INTERNAL_ERROR\", \"x\"]}",
+        "{\"name\": \"http_431\", \"method\": \"task.destroy\", \"count\": "
+        "2}",
+    };
+    struct pool_rig_end e;
+    size_t before;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        before = sim_objects(&rig.sim, "task", NULL);
+        pool_rig_call(&rig, &e, "task.create",
+                      xenapi_call_params("ss", "cairn backup", "cairn/gw1/1"),
+                      false);
+        assert_int_equal(e.err.code, ERR_OK);
+        sim_fault(&rig.sim, "%s", faults[i]);
+        xenapi_task_abandon(rig.session, e.text);
+        gone_within(20000, before);
+        sim_reset(&rig.sim);
+        pool_rig_end_fini(&e);
+    }
+}
+
 struct begun {
     struct pool_rig_end end;
     unsigned ready;
@@ -162,6 +199,7 @@ int main(void)
         cmocka_unit_test(
             what_a_gateway_left_behind_is_swept_and_nothing_else),
         cmocka_unit_test(the_task_of_an_export_carries_its_mark),
+        cmocka_unit_test(a_task_is_removed_though_the_pool_says_no_at_first),
         cmocka_unit_test(a_sweep_that_finds_no_pool_says_so),
     };
     struct err err;
