@@ -211,7 +211,14 @@ class Checker:
             for o in page.get("Contents", []):
                 path = os.path.join(folder, o["Key"][len(below):])
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                boto.download_file(vault.bucket, o["Key"], path)
+                try:
+                    boto.download_file(vault.bucket, o["Key"], path)
+                except boto.exceptions.ClientError as e:
+                    # Ceph lists what was just deleted for a moment more. What
+                    # a point needs the reader misses all the same.
+                    if e.response["Error"]["Code"] not in ("404", "NoSuchKey"):
+                        raise
+                    self.figures["listed, but deleted"] += 1
         return folder
 
     def points(self, listed):
