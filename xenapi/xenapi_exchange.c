@@ -81,9 +81,8 @@ static void finish(struct xenapi_exchange *x)
 static void merge(struct xenapi_exchange *x)
 {
     /* What was wrong with the bytes, or that there is no memory for them, we
-     * saw first, and cut the stream for it;
-     * a cut that we only saw has its cause at the pool. A task is cancelled
-     * for something else, too. */
+     * saw first, and cut the stream for it; a cut that we only saw has its
+     * cause at the pool. A task is cancelled for something else, too. */
     bool ours = x->stream_err.code == ERR_INTEGRITY ||
                 x->stream_err.code == ERR_PROTOCOL ||
                 x->stream_err.code == ERR_TIMEOUT ||

@@ -264,11 +264,12 @@ static const struct xenapi_call_inner lingering = {.apart = true,
 struct discard {
     struct xenapi_session *session;
     bool ours;
-    unsigned tries; /* to remove it */
+    unsigned tries; /* to remove it, in vain */
     char ref[XENAPI_REF_MAX];
 };
 
-static void destroy(struct discard *d);
+static void destroy(struct xenapi_session *s, const char *ref,
+                    struct discard *d);
 
 /* A no to this call may be a passing one, and nobody comes again before the
  * next start. */
@@ -280,36 +281,25 @@ static void on_destroyed(void *ctx, const struct err *err,
 
     xmlrpc_free(value);
     if (err->code == ERR_OK || err->code == ERR_CANCELLED ||
-        xenapi_rpc_is(failure, "HANDLE_INVALID") || d->tries >= REMOVE_TRIES)
+        xenapi_rpc_is(failure, "HANDLE_INVALID") || ++d->tries >= REMOVE_TRIES)
         free(d);
     else
-        destroy(d);
+        destroy(d->session, d->ref, d);
 }
 
-static void destroy(struct discard *d)
-{
-    const struct xenapi_call_opts o = {
-        .method = "task.destroy",
-        .params = xenapi_call_params("s", d->ref),
-        .done = on_destroyed,
-        .ctx = d,
-    };
-
-    d->tries++;
-    if (xenapi_call_start_inner(d->session, &o, &lingering, NULL, NULL) !=
-        ERR_OK)
-        free(d);
-}
-
-/* Where there is no memory to ask again. */
-static void destroy_once(struct xenapi_session *s, const char *ref)
+/* d: taken over; NULL: there is no memory to ask again. */
+static void destroy(struct xenapi_session *s, const char *ref,
+                    struct discard *d)
 {
     const struct xenapi_call_opts o = {
         .method = "task.destroy",
         .params = xenapi_call_params("s", ref),
+        .done = d ? on_destroyed : NULL,
+        .ctx = d,
     };
 
-    xenapi_call_start_inner(s, &o, &lingering, NULL, NULL);
+    if (xenapi_call_start_inner(s, &o, &lingering, NULL, NULL) != ERR_OK)
+        free(d);
 }
 
 static void on_declared(void *ctx, const struct err *err,
@@ -320,7 +310,7 @@ static void on_declared(void *ctx, const struct err *err,
 
     xmlrpc_free(value);
     if (err->code != ERR_CANCELLED)
-        destroy(d);
+        destroy(d->session, d->ref, d);
     else
         free(d);
 }
@@ -363,14 +353,14 @@ static void discard(struct xenapi_session *s, const char *ref, bool cancel,
         return;
     d = calloc(1, sizeof(*d));
     if (!d) {
-        destroy_once(s, ref);
+        destroy(s, ref, NULL);
         return;
     }
     d->session = s;
     d->ours = ours;
     snprintf(d->ref, sizeof(d->ref), "%s", ref);
     if (!cancel) {
-        destroy(d);
+        destroy(s, ref, d);
         return;
     }
     o.ctx = d;
