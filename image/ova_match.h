@@ -10,7 +10,7 @@
 #define OVA_MATCH_NONE SIZE_MAX
 
 /*
- * A point numbers its disks as docs/format.md, "Point", says: by userdevice
+ * A point numbers its disks as docs/format.md says: by userdevice
  * where that is a number below 256; others ("xvda") have 256 and more, in the
  * order of their names. number[i] becomes the index in `position` (of `count`
  * different ones) of disk i of `o`; OVA_MATCH_NONE: the backup has it not, or

@@ -46,18 +46,6 @@ struct xva {
 
 /* --- what is in it -------------------------------------------------------- */
 
-/* What the devices do not tell, the VDI may. */
-static size_t by_vdi(const struct xva *x, const struct ova_disk *d)
-{
-    struct id16 vdi;
-
-    if (parse_uuid(d->vdi_uuid, &vdi))
-        for (size_t k = 0; k < x->point->disks; k++)
-            if (id16_equal(&x->point->disk[k].vdi, &vdi))
-                return k;
-    return OVA_MATCH_NONE;
-}
-
 static enum err_code match_disks(struct xva *x, struct err *err)
 {
     size_t count = x->point->disks;
@@ -78,8 +66,6 @@ static enum err_code match_disks(struct xva *x, struct err *err)
     for (size_t i = 0; i < x->disks; i++) {
         const struct ova_disk *d = ova_disk(x->ova, i);
 
-        if (x->number[i] == OVA_MATCH_NONE)
-            x->number[i] = by_vdi(x, d);
         if (x->number[i] == OVA_MATCH_NONE)
             return err_set(err, ERR_INTEGRITY, 0,
                            "%s: its ova.xml has a disk at '%s' (%s) that the "
