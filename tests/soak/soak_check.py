@@ -103,6 +103,10 @@ class Checker:
             self.world.start()
             self.jobs.drain(60)
         self.checks.same("every place is known to be clean", left, 0)
+        if left:
+            self.world.say("\n".join([
+                line for line in self.world.gw.logged().splitlines()
+                if "not_tidied" in line][-10:]))
 
     # --- pools and stores ---
 
