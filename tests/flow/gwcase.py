@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -88,6 +89,16 @@ def read_points(gw, key_file, folder=None, newest=None):
             put(disk.size, b"")
             disks[str(disk.position)] = h.hexdigest()
     return found
+
+
+def until(truth, seconds=90, pause=0.05):
+    """Ask until the answer is true; the last answer."""
+    end = time.monotonic() + seconds
+    answer = truth()
+    while not answer and time.monotonic() < end:
+        time.sleep(pause)
+        answer = truth()
+    return answer
 
 
 def last_job(gw):

@@ -15,6 +15,7 @@
 #include "crypto/seal_key.h"
 #include "crypto/seal_suite.h"
 #include "image/xva_read.h"
+#include "tests/unit/xva_quiet.h"
 #include "xenapi/xenapi_export.h"
 
 static const char pools[] =
@@ -54,38 +55,6 @@ static void on_ova(void *ctx, const struct ova *ova, const uint8_t *text,
     buf_add(&import_rig.ova, text, len);
 }
 
-static void on_disk_begin(void *ctx, uint32_t disk)
-{
-}
-
-static size_t on_data(void *ctx, uint32_t disk, uint64_t offset,
-                      const uint8_t *bytes, size_t len)
-{
-    return len;
-}
-
-static bool on_hole(void *ctx, uint32_t disk, uint64_t offset, uint64_t len)
-{
-    return true;
-}
-
-static void on_disk_end(void *ctx, uint32_t disk, uint64_t total)
-{
-}
-
-static void on_end(void *ctx)
-{
-}
-
-static const struct xva_read_events events = {
-    .ova = on_ova,
-    .disk_begin = on_disk_begin,
-    .data = on_data,
-    .hole = on_hole,
-    .disk_end = on_disk_end,
-    .end = on_end,
-};
-
 static bool on_body(void *ctx, const uint8_t *data, size_t len)
 {
     struct taking *t = ctx;
@@ -120,6 +89,7 @@ static void on_take_ready(void *ctx, struct xenapi_ticket *ticket)
 static void take_ova(const char *ref)
 {
     struct taking t = {0};
+    struct xva_read_events events = xva_quiet();
     const struct xva_read_opts ro = {
         .suite = suite, .events = &events, .ctx = &t};
     const struct xenapi_export_opts o = {.ref = ref,
@@ -128,6 +98,7 @@ static void take_ova(const char *ref)
                                          .done = pool_rig_on_done,
                                          .ctx = &t};
 
+    events.ova = on_ova;
     pool_rig_end_init(rig, &t.end);
     assert_int_equal(xva_read_new(&ro, &t.reader, &t.stream), ERR_OK);
     assert_int_equal(

@@ -136,6 +136,21 @@ void pool_rig_end_session(struct pool_rig *r)
     assert_true(r->closed);
 }
 
+int pool_rig_before(void **state)
+{
+    struct pool_rig *r = *state;
+
+    sim_reset(&r->sim);
+    pool_rig_session(r, NULL);
+    return 0;
+}
+
+int pool_rig_after(void **state)
+{
+    pool_rig_end_session(*state);
+    return 0;
+}
+
 void pool_rig_wake(struct pool_rig *r)
 {
     loop_stop(r->loop);

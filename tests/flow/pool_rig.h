@@ -45,6 +45,11 @@ void pool_rig_session(struct pool_rig *r, struct pool_rig_opts *o);
 /* Closes it and waits. */
 void pool_rig_end_session(struct pool_rig *r);
 
+/* cmocka's fixtures of one test: a pool without faults and a session, the usual
+ * one. The group's setup has set *state to the rig. */
+int pool_rig_before(void **state);
+int pool_rig_after(void **state);
+
 /* Run the loop until *count reaches n; fails the test after a minute. */
 void pool_rig_wait(struct pool_rig *r, const unsigned *count, unsigned n);
 /* To be called when a count was raised. */

@@ -15,18 +15,9 @@ import gwcase  # noqa: E402
 import gwlib  # noqa: E402
 import proxylib  # noqa: E402
 import simlib  # noqa: E402
-from gwcase import MIB  # noqa: E402
+from gwcase import MIB, until  # noqa: E402
 
 checks = simlib.Checks()
-
-
-def until(true, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def struck(proxy):

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gwcase  # noqa: E402
 import gwlib  # noqa: E402
 import simlib  # noqa: E402
-from gwcase import MIB, SR  # noqa: E402
+from gwcase import MIB, SR, until  # noqa: E402
 
 checks = simlib.Checks()
 SLOW, QUICK = SR, "other"
@@ -24,16 +24,6 @@ def world(*vms, chains="none"):
 
 def disk(sr=SLOW):
     return {"size": 4 * MIB, "fill": "marked", "sr": sr}
-
-
-def until(what, seconds=90):
-    """Ask until the answer is true; the last answer."""
-    end = time.monotonic() + seconds
-    answer = what()
-    while not answer and time.monotonic() < end:
-        time.sleep(0.3)
-        answer = what()
-    return answer
 
 
 def at_most_so_many():

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gwcase  # noqa: E402
 import gwlib  # noqa: E402
 import simlib  # noqa: E402
-from gwcase import MIB, SR  # noqa: E402
+from gwcase import MIB, SR, until  # noqa: E402
 
 INSIDE = "CAIRN_IN_NAMESPACE"
 checks = simlib.Checks()
@@ -24,16 +24,6 @@ DISK = {"size": 40 * MIB, "fill": "random"}
 
 def world(**paris):
     return gwcase.two_pools(gwcase.vm("web", DISK), **paris)
-
-
-def until(what, seconds=90):
-    """Wait until what() is true; whether it came."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def start_job(gw, args, more_than):

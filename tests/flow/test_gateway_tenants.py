@@ -4,25 +4,15 @@
 token that is revoked, while jobs wait, run, or are done again."""
 import os
 import sys
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gwcase  # noqa: E402
 import gwlib  # noqa: E402
 import simlib  # noqa: E402
-from gwcase import MIB  # noqa: E402
+from gwcase import MIB, until  # noqa: E402
 
 checks = simlib.Checks()
 DISK = {"size": 4 * MIB, "fill": "marked"}
-
-
-def until(truth, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if truth():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def ended(gw, job, code, exit_code, *words):

@@ -22,7 +22,7 @@ static struct pool_rig rig;
 
 static int open_rig(void **state)
 {
-    (void)state;
+    *state = &rig;
     pool_rig_open(&rig, pools);
     return 0;
 }
@@ -31,21 +31,6 @@ static int close_rig(void **state)
 {
     (void)state;
     pool_rig_close(&rig);
-    return 0;
-}
-
-static int before(void **state)
-{
-    (void)state;
-    sim_reset(&rig.sim);
-    pool_rig_session(&rig, NULL);
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    pool_rig_end_session(&rig);
     return 0;
 }
 
@@ -285,7 +270,8 @@ static void a_cancelled_call_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, before, after)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pool_rig_before, \
+                                                   pool_rig_after)
         TEST(what_only_reads_is_asked_again),
         TEST(answers_that_are_none_are_asked_for_again),
         TEST(answers_that_are_none_are_told),

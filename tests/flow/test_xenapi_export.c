@@ -42,7 +42,7 @@ static int open_rig(void **state)
 {
     char query[64];
 
-    (void)state;
+    *state = &rig;
     pool_rig_open(&rig, pools);
     cold = pool_rig_ref(&rig, "cold");
     hot = pool_rig_ref(&rig, "hot");
@@ -66,18 +66,9 @@ static int close_rig(void **state)
     return 0;
 }
 
-static int before(void **state)
-{
-    (void)state;
-    sim_reset(&rig.sim);
-    pool_rig_session(&rig, NULL);
-    return 0;
-}
-
 static int after(void **state)
 {
-    (void)state;
-    pool_rig_end_session(&rig);
+    pool_rig_after(state);
     sim_reset(&rig.sim);
     assert_int_equal(sim_objects(&rig.sim, "task", NULL), 0);
     return 0;
@@ -573,7 +564,8 @@ static void a_cancelled_export_ends_at_both_sides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, before, after)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pool_rig_before, \
+                                                   after)
         TEST(what_comes_is_what_lies_on_the_disks),
         TEST(all_ways_to_send_blocks_are_understood),
         TEST(a_redirect_to_a_member_is_followed),

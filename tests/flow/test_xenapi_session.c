@@ -39,7 +39,7 @@ static struct pool_rig rig;
 
 static int open_rig(void **state)
 {
-    (void)state;
+    *state = &rig;
     pool_rig_open(&rig, pools);
     return 0;
 }
@@ -48,21 +48,6 @@ static int close_rig(void **state)
 {
     (void)state;
     pool_rig_close(&rig);
-    return 0;
-}
-
-static int before(void **state)
-{
-    (void)state;
-    sim_reset(&rig.sim);
-    pool_rig_session(&rig, NULL);
-    return 0;
-}
-
-static int after(void **state)
-{
-    (void)state;
-    pool_rig_end_session(&rig);
     return 0;
 }
 
@@ -416,7 +401,8 @@ static void a_probe_shows_the_certificate_and_sends_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, before, after)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pool_rig_before, \
+                                                   pool_rig_after)
         TEST(an_inventory_tells_what_the_pool_has),
         TEST(a_thick_sr_without_room_is_seen_beforehand),
         TEST(one_vm_is_told_with_what_it_uses),
@@ -431,7 +417,7 @@ int main(void)
         TEST(a_restarted_toolstack_is_waited_for),
         TEST(no_byte_is_sent_to_whom_we_do_not_trust),
         cmocka_unit_test_setup_teardown(a_certificate_that_changed_is_refused,
-                                        before, after_new_certificate),
+                                        pool_rig_before, after_new_certificate),
         TEST(a_probe_shows_the_certificate_and_sends_nothing),
     };
     struct err err;

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <zstd.h>
 
 #include "alloc_fail.h"
 #include "base/bytes.h"
@@ -19,6 +18,8 @@
 #include "image/xva_read.h"
 #include "image/xva_write.h"
 #include "xva_build.h"
+#include "xva_quiet.h"
+#include "xva_zstd.h"
 
 #define LIMIT ((size_t)8 << 20)
 
@@ -89,15 +90,6 @@ static void a_rewritten_ova_or_no_memory(void **state)
     buf_fini(&text);
 }
 
-static void on_ova(void *ctx, const struct ova *ova, const uint8_t *text,
-                   size_t len)
-{
-}
-
-static void on_disk(void *ctx, uint32_t disk)
-{
-}
-
 static size_t on_data(void *ctx, uint32_t disk, uint64_t offset,
                       const uint8_t *bytes, size_t len)
 {
@@ -105,30 +97,9 @@ static size_t on_data(void *ctx, uint32_t disk, uint64_t offset,
     return len;
 }
 
-static bool on_hole(void *ctx, uint32_t disk, uint64_t offset, uint64_t len)
-{
-    return true;
-}
-
-static void on_disk_end(void *ctx, uint32_t disk, uint64_t total)
-{
-}
-
-static void on_end(void *ctx)
-{
-}
-
-static const struct xva_read_events events = {
-    .ova = on_ova,
-    .disk_begin = on_disk,
-    .data = on_data,
-    .hole = on_hole,
-    .disk_end = on_disk_end,
-    .end = on_end,
-};
-
 static enum err_code read_all(const struct buf *b, size_t *got)
 {
+    struct xva_read_events events = xva_quiet();
     const struct xva_read_opts opts = {
         .suite = suite, .events = &events, .ctx = got};
     struct xva_read *r = NULL;
@@ -136,6 +107,7 @@ static enum err_code read_all(const struct buf *b, size_t *got)
     enum err_code rc = xva_read_new(&opts, &r, &err);
     size_t used;
 
+    events.data = on_data;
     *got = 0;
     if (rc != ERR_OK)
         return rc;
@@ -152,8 +124,7 @@ static void a_whole_stream_or_no_memory(void **state)
     static const struct build_disk disks[] = {{"Ref:1", 5000}};
     uint8_t bytes[5000];
     struct buf plain, packed;
-    size_t n, got;
-    void *out;
+    size_t got;
 
     (void)state;
     build_fill(bytes, sizeof(bytes), 1);
@@ -163,12 +134,7 @@ static void a_whole_stream_or_no_memory(void **state)
     build_contents(&plain, "23 path=Ref:1/00000000\n", 23);
     build_block(&plain, "Ref:1/00000000", bytes, sizeof(bytes));
     build_end(&plain);
-    out = malloc(ZSTD_compressBound(plain.len));
-    n = ZSTD_compress(out, ZSTD_compressBound(plain.len), plain.data, plain.len,
-                      1);
-    buf_init(&packed, LIMIT);
-    buf_add(&packed, out, n);
-    free(out);
+    build_zstd(&plain, &packed);
     for (int k = 0; k < 2; k++) {
         for (unsigned i = 1; alloc_fail_round(i); i++) {
             enum err_code rc = read_all(k ? &packed : &plain, &got);

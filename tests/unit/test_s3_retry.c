@@ -98,7 +98,7 @@ static void what_does_not_pass_is_told_at_once(void **state)
          "QuotaExceeded"},
         {"no room", S3_RIG_ERROR("507", "InsufficientStorage", ""), ERR_QUOTA,
          "507"},
-        {"not implemented", S3_RIG_ERROR("501", "NotImplemented", ""),
+        {"status 501", S3_RIG_ERROR("501", "NotImplemented", ""),
          ERR_REMOTE, "501 NotImplemented"},
         {"exists", S3_RIG_ERROR("412", "PreconditionFailed", ""), ERR_CONFLICT,
          "412 PreconditionFailed"},

@@ -10,58 +10,23 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <zstd.h>
 
 #include "base/bytes.h"
 #include "base/xml.h"
 #include "crypto/seal_suite.h"
 #include "image/xva_read.h"
 #include "xva_build.h"
+#include "xva_quiet.h"
+#include "xva_zstd.h"
 
 #define ARCHIVE_MAX ((size_t)64 << 20)
 
 static struct seal_suite *suite;
 
-static void on_ova(void *ctx, const struct ova *ova, const uint8_t *text,
-                   size_t len)
-{
-}
-
-static void on_disk_begin(void *ctx, uint32_t disk)
-{
-}
-
-static size_t on_data(void *ctx, uint32_t disk, uint64_t offset,
-                      const uint8_t *bytes, size_t len)
-{
-    return len;
-}
-
-static bool on_hole(void *ctx, uint32_t disk, uint64_t offset, uint64_t len)
-{
-    return true;
-}
-
-static void on_disk_end(void *ctx, uint32_t disk, uint64_t total)
-{
-}
-
-static void on_end(void *ctx)
-{
-}
-
-static const struct xva_read_events events = {
-    .ova = on_ova,
-    .disk_begin = on_disk_begin,
-    .data = on_data,
-    .hole = on_hole,
-    .disk_end = on_disk_end,
-    .end = on_end,
-};
-
 static enum err_code read_all(const uint8_t *data, size_t len, size_t piece,
                               struct err *err)
 {
+    const struct xva_read_events events = xva_quiet();
     struct xva_read_opts opts = {.suite = suite, .events = &events};
     struct xva_read *r = NULL;
     enum err_code rc = ERR_OK;
@@ -369,8 +334,6 @@ static void cut_anywhere_it_is_not_whole(void **state)
 {
     struct buf b, packed;
     struct err err;
-    size_t n;
-    void *out;
 
     (void)state;
     build_sound(&b);
@@ -380,18 +343,13 @@ static void cut_anywhere_it_is_not_whole(void **state)
     for (size_t cut = 1; cut <= 3000; cut++)
         if (read_all(b.data, b.len - cut, ARCHIVE_MAX, &err) != ERR_IO)
             fail_msg("the last %zu missing: %s", cut, err.text);
-    out = malloc(ZSTD_compressBound(b.len));
-    n = ZSTD_compress(out, ZSTD_compressBound(b.len), b.data, b.len, 1);
-    assert_false(ZSTD_isError(n));
-    buf_init(&packed, ARCHIVE_MAX);
-    buf_add(&packed, out, n);
-    assert_int_equal(read_all(packed.data, n, 1000, &err), ERR_OK);
-    for (size_t at = 0; at < n; at += at < 1000 ? 1 : 9999)
+    build_zstd(&b, &packed);
+    assert_int_equal(read_all(packed.data, packed.len, 1000, &err), ERR_OK);
+    for (size_t at = 0; at < packed.len; at += at < 1000 ? 1 : 9999)
         if (read_all(packed.data, at, 16384, &err) != ERR_IO)
             fail_msg("zstd cut at %zu: %s", at, err.text);
-    if (read_all(packed.data, n - 1, 16384, &err) != ERR_IO)
+    if (read_all(packed.data, packed.len - 1, 16384, &err) != ERR_IO)
         fail_msg("zstd cut by one: %s", err.text);
-    free(out);
     buf_fini(&packed);
     buf_fini(&b);
 }
@@ -435,22 +393,19 @@ static void a_second_answer_in_the_stream_is_the_error(void **state)
 
 static void a_second_answer_behind_zstd_is_the_error(void **state)
 {
-    struct buf b, cut;
-    size_t n;
-    void *out;
+    struct buf b, cut, packed;
 
     (void)state;
     build_sound(&b);
-    out = malloc(ZSTD_compressBound(b.len));
-    n = ZSTD_compress(out, ZSTD_compressBound(b.len), b.data, b.len, 1);
+    build_zstd(&b, &packed);
     for (size_t back = 0; back < 3000; back += 371) {
         buf_init(&cut, ARCHIVE_MAX);
-        buf_add(&cut, out, n - back);
+        buf_add(&cut, packed.data, packed.len - back);
         buf_add(&cut, page, sizeof(page) - 1);
         expect("zstd, cut and answered", &cut, ERR_REMOTE, "VDI_IO_ERROR");
         buf_fini(&cut);
     }
-    free(out);
+    buf_fini(&packed);
     buf_fini(&b);
 }
 
@@ -535,19 +490,14 @@ static void what_is_no_xva_is_refused(void **state)
 /* 2^63 zeros behind the end would cost a decoder years. */
 static void zeros_without_end_are_refused(void **state)
 {
-    struct buf b;
-    size_t n, bound = ZSTD_compressBound((size_t)8 << 20);
-    void *out = malloc(bound);
+    struct buf b, packed;
 
     (void)state;
     build_sound(&b);
     buf_add_zeros(&b, (size_t)8 << 20);
-    n = ZSTD_compress(out, bound, b.data, b.len, 1);
-    assert_false(ZSTD_isError(n));
-    buf_clear(&b);
-    buf_add(&b, out, n);
-    expect("zeros behind the end", &b, ERR_PROTOCOL, "something follows");
-    free(out);
+    build_zstd(&b, &packed);
+    expect("zeros behind the end", &packed, ERR_PROTOCOL, "something follows");
+    buf_fini(&packed);
     buf_fini(&b);
 }
 

@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <zstd.h>
 
 #include "base/bytes.h"
 #include "base/xml.h"
 #include "crypto/seal_suite.h"
 #include "image/xva_read.h"
 #include "xva_build.h"
+#include "xva_zstd.h"
 
 #define ARCHIVE_MAX ((size_t)64 << 20)
 #define DISK_MAX ((size_t)16 << 20)
@@ -192,18 +192,6 @@ static enum err_code run(const struct buf *b, size_t piece, bool defer,
     return rc;
 }
 
-static void compress(const struct buf *from, struct buf *to)
-{
-    size_t bound = ZSTD_compressBound(from->len), n;
-    void *out = malloc(bound);
-
-    n = ZSTD_compress(out, bound, from->data, from->len, 3);
-    assert_false(ZSTD_isError(n));
-    buf_init(to, ARCHIVE_MAX);
-    assert_true(buf_add(to, out, n));
-    free(out);
-}
-
 static uint8_t *block_of(uint32_t seed)
 {
     uint8_t *p = malloc(BUILD_MIB);
@@ -263,7 +251,7 @@ static void events_do_not_depend_on_how_the_stream_is_cut(void **state)
 
     (void)state;
     build_plain(&plain);
-    compress(&plain, &packed);
+    build_zstd(&plain, &packed);
     for (size_t i = 0; i < BYTES_COUNT(pieces); i++) {
         for (unsigned k = 0; k < 4; k++) {
             const struct buf *b = k & 1 ? &packed : &plain;
@@ -279,34 +267,6 @@ static void events_do_not_depend_on_how_the_stream_is_cut(void **state)
     }
     buf_fini(&packed);
     buf_fini(&plain);
-}
-
-/* As the program zstd does with a pipe: the last frame's end comes for itself,
- * with the checksum. */
-static void compress_piped(const struct buf *from, struct buf *to)
-{
-    ZSTD_CCtx *c = ZSTD_createCCtx();
-    size_t step = ZSTD_CStreamInSize(), left = 1;
-    uint8_t *out = malloc(ZSTD_CStreamOutSize());
-
-    buf_init(to, ARCHIVE_MAX);
-    ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1);
-    for (size_t at = 0; left; at += step) {
-        size_t n = at < from->len ? from->len - at : 0;
-        ZSTD_EndDirective how = n ? ZSTD_e_continue : ZSTD_e_end;
-        ZSTD_inBuffer in = {from->data + (n ? at : 0), n < step ? n : step, 0};
-
-        do {
-            ZSTD_outBuffer o = {out, ZSTD_CStreamOutSize(), 0};
-
-            left = ZSTD_compressStream2(c, &o, &in, how);
-            assert_false(ZSTD_isError(left));
-            assert_true(buf_add(to, out, o.pos));
-        } while (how == ZSTD_e_end ? left > 0 : in.pos < in.size);
-        left = how != ZSTD_e_end;
-    }
-    free(out);
-    ZSTD_freeCCtx(c);
 }
 
 /* One disk, of the size that makes the archive a multiple of what the decoder
@@ -340,7 +300,7 @@ static void a_compressed_stream_may_end_with_a_full_buffer(void **state)
     (void)state;
     build_even(&plain);
     for (unsigned k = 0; k < 4; k++) {
-        (k & 1 ? compress_piped : compress)(&plain, &packed);
+        (k & 1 ? build_zstd_piped : build_zstd)(&plain, &packed);
         seen_init(&s);
         if (run(&packed, k & 2 ? 16384 : ARCHIVE_MAX, false, 0, &s, &err) !=
             ERR_OK)
