@@ -277,6 +277,9 @@ void peer_reset(struct peer_conn *c)
 
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     c->fd = -1;
+    /* Its farewell would go to whoever has this number next. */
+    SSL_free(c->ssl);
+    c->ssl = NULL;
     close(fd);
 }
 

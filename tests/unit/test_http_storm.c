@@ -185,19 +185,22 @@ static void every_transfer_ends_once_in_any_weather(void **state)
     }
     rig_run(&r);
     for (unsigned i = 0; i < CALLS; i++) {
+        const struct err *end = &drops[i].call.err;
+
         assert_int_equal(drops[i].call.done, 1);
-        ends[drops[i].call.err.code]++;
+        if (end->code != ERR_OK && end->code != ERR_IO &&
+            end->code != ERR_CANCELLED && end->code != ERR_PROTOCOL &&
+            end->code != ERR_TIMEOUT)
+            fail_msg("%u: %s: %s", i, err_name(end->code), end->text);
+        ends[end->code]++;
         rig_fini(&drops[i].call);
     }
-    /* The weather was neither fine nor all bad, and nothing odd happened. */
+    /* The weather was neither fine nor all bad. */
     assert_true(ends[ERR_OK] > CALLS / 10);
     assert_true(ends[ERR_IO] > 0);
     assert_true(ends[ERR_CANCELLED] > 0);
     assert_true(ends[ERR_PROTOCOL] > 0);
     assert_true(ends[ERR_TIMEOUT] > 0);
-    assert_int_equal(ends[ERR_OK] + ends[ERR_IO] + ends[ERR_CANCELLED] +
-                         ends[ERR_PROTOCOL] + ends[ERR_TIMEOUT],
-                     CALLS);
     rig_close(&r);
     peer_stop(plain);
     peer_stop(safe);
