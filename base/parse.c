@@ -204,6 +204,17 @@ bool parse_utf8(const char *text, size_t len)
     return true;
 }
 
+size_t parse_utf8_cut(const char *text, size_t max)
+{
+    size_t len = strnlen(text, max + 1);
+
+    if (len <= max)
+        return len;
+    for (len = max; len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80;)
+        len--;
+    return len;
+}
+
 void parse_size_text(uint64_t bytes, char *out, size_t size)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB",

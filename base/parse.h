@@ -49,6 +49,9 @@ bool parse_utf8(const char *text, size_t len);
 /* Bytes of the one well-formed character that begins the text; 0: none. */
 size_t parse_utf8_step(const char *text, size_t len);
 
+/* How much of a well-formed text fits in max bytes, cut in front of a letter. */
+size_t parse_utf8_cut(const char *text, size_t max);
+
 /* "1.5 GiB", "312 B": for people, rounded down. out has at least 24 bytes. */
 void parse_size_text(uint64_t bytes, char *out, size_t size);
 

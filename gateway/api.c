@@ -109,7 +109,9 @@ void api_free(struct api *api)
 {
     if (!api)
         return;
-    assert(!api->calls && api->door_count == 0);
+    assert(!api->calls);
+    for (unsigned i = 0; i < api->door_count; i++) /* of a start that failed */
+        http_server_free(api->doors[i]);
     free(api->gateway);
     free(api);
 }

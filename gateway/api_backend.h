@@ -178,7 +178,8 @@ struct api_backend {
     /* A pool was added, changed, paused or removed. */
     void (*pool_changed)(void *ctx, int64_t pool_id);
 
-    /* VMs of one pool (0: of all). From what events have told, so quickly. */
+    /* VMs of one pool (0: of all), asked for anew: a few calls to each pool,
+     * which answers twenty of all that are asked of it at once. */
     void (*vm_list)(void *ctx, int64_t pool_id, api_vm_done_fn *done,
                     void *done_ctx);
 

@@ -15,6 +15,8 @@ void backup_feed_deliver_streamed(struct mail *mail)
 {
     struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, on_streamed);
 
+    if (p->stream.detail == XENAPI_TRANSFER_UNHEARD)
+        p->exported = false;
     p->opts.streamed(p->opts.ctx, &p->stream);
 }
 
@@ -221,6 +223,12 @@ static const struct xva_read_events reader_events = {
     .end = on_end,
 };
 
+bool backup_feed_is_unheard(const struct backup_pipe *p)
+{
+    return p->state == PIPE_STREAMED && p->received == 0 &&
+           p->stream.detail == XENAPI_TRANSFER_UNHEARD;
+}
+
 void backup_feed_start(struct backup_pipe *p)
 {
     const struct xva_read_opts reading = {
@@ -239,6 +247,10 @@ void backup_feed_start(struct backup_pipe *p)
     struct err err = {0};
 
     p->state = PIPE_STREAMING;
+    xva_read_free(p->reader); /* that got nothing, if there is one */
+    p->reader = NULL;
+    p->ended = false;
+    err_clear(&p->stream);
     if (xva_read_new(&reading, &p->reader, &err) != ERR_OK ||
         xenapi_transfer_start(&sending, &p->transfer, &err) != ERR_OK)
         backup_pipe_fail(p, &err);

@@ -2,6 +2,8 @@
 /*
  * On the data loop:
  *
+ *                           +-----------+   (the host was not heard)
+ *                           v           |
  *   STARTING -> READY -> STREAMING -> STREAMED -> COMMITTING -> (done)
  *       \---------\----------\-----------\------------\-----> ENDING -> (done)
  *
@@ -15,7 +17,9 @@
 #include <string.h>
 
 #include "base/failpoint.h"
+#include "base/parse.h"
 #include "gateway/backup_pipe_inside.h"
+#include "vault/point.h"
 #include "xenapi/xenapi_transfer.h"
 
 #define PROGRESS_MS 500
@@ -352,7 +356,7 @@ static void deliver_export(struct mail *mail)
 {
     struct backup_pipe *p = BACKUP_PIPE_OWNER(mail, to_export);
 
-    if (p->state == PIPE_READY)
+    if (p->state == PIPE_READY || backup_feed_is_unheard(p))
         backup_feed_start(p);
 }
 
@@ -402,7 +406,8 @@ enum err_code backup_pipe_start(const struct backup_pipe_opts *opts,
     p->disks = calloc(opts->disk_count ? opts->disk_count : 1,
                       sizeof(*p->disks));
     for (size_t i = 0; i < BYTES_COUNT(texts); i++)
-        p->texts[i] = strdup(texts[i]);
+        p->texts[i] =
+            strndup(texts[i], parse_utf8_cut(texts[i], POINT_TEXT_MAX));
     if (!p->disks || !p->texts[0] || !p->texts[1] || !p->texts[2]) {
         pipe_free(p);
         return err_set(err, ERR_NOMEM, 0, "backup pipe");
@@ -431,6 +436,7 @@ void backup_pipe_export(struct backup_pipe *p, struct xenapi_ticket *ticket)
     if (p->exported || p->over)
         return;
     p->exported = true;
+    xenapi_ticket_drop(p->ticket); /* of a transfer that is over */
     p->ticket = xenapi_ticket_hold(ticket);
     send_data(p, &p->to_export);
 }

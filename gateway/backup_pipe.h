@@ -4,6 +4,7 @@
  * -> XVA reader -> session.
  *
  *   start --> ready() ; then --> backup_pipe_export(ticket) --> streamed()
+ *                                 ^---- the host was not heard ----/
  *                            --> backup_pipe_commit() --> done()
  *
  * Called from the control loop, and its events come there; in between, all
@@ -26,7 +27,7 @@ struct backup_pipe_disk {
     char exported_uuid[37];
     char live_uuid[37];
     uint32_t position; /* userdevice */
-    char name[256];    /* cut */
+    char name[256];    /* cut, in front of a letter */
 };
 
 /* Comes with progress, streamed and done. Plain values. */
@@ -47,7 +48,7 @@ struct backup_pipe_opts {
     uint64_t tenant;       /* whom the budget gave the floor */
     const char *series;    /* texts are copied */
     struct id16 vm;
-    const char *name, *pool;
+    const char *name, *pool; /* what is longer than a point takes is cut */
     struct point_ref witness;
     const struct backup_pipe_disk *disks; /* copied */
     size_t disk_count;
@@ -78,7 +79,8 @@ enum err_code backup_pipe_start(const struct backup_pipe_opts *opts,
 void backup_pipe_noted(struct backup_pipe *p, void *ticket,
                        const struct err *err);
 
-/* Begin the transfer; once, after ready(). */
+/* Begin the transfer; once, after ready(), and once more after each streamed()
+ * of a host that was not heard (XENAPI_TRANSFER_UNHEARD). */
 void backup_pipe_export(struct backup_pipe *p, struct xenapi_ticket *ticket);
 
 /* The pool's task says success too: commit. Once, after streamed(ERR_OK). */

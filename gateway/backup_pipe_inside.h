@@ -68,8 +68,10 @@ void backup_pipe_end_if_idle(struct backup_pipe *p);
 /* Something went wrong, or was cancelled: stop what runs. */
 void backup_pipe_fail(struct backup_pipe *p, const struct err *why);
 
-/* PIPE_READY -> PIPE_STREAMING: begin the transfer. */
+/* -> PIPE_STREAMING: begin the transfer. */
 void backup_feed_start(struct backup_pipe *p);
+/* PIPE_STREAMED, but nothing came: the transfer may begin anew. */
+bool backup_feed_is_unheard(const struct backup_pipe *p);
 /* The session takes pieces again. */
 void backup_feed_drained(void *ctx);
 /* on_streamed, on the control loop. */

@@ -89,8 +89,8 @@ static const struct setting rows[] = {
     ROW("pool_answer", SETTING_DURATION, pool_answer_ms, 0, HOURS, "0 s",
         "time for a pool to answer a call; 0 s: the built-in limit"),
     ROW("pool_retry", SETTING_DURATION, pool_retry_ms, 0, 24 * HOURS, "0 s",
-        "how long calls to a pool, and removals of disks in use, are tried "
-        "again; 0 s: the built-in limit"),
+        "how long calls to a pool, transfers that do not begin, and removals of "
+        "disks in use are tried again; 0 s: the built-in limit"),
     ROW("pool_verdict", SETTING_DURATION, pool_verdict_ms, 0, 24 * HOURS,
         "0 s", "time for a pool to say how an export or import went, after its "
         "last byte; 0 s: the built-in limits"),
@@ -104,6 +104,8 @@ static const struct setting rows[] = {
         "time is given up"),
     ROW("job_history", SETTING_DURATION, job_history_ms, 1000, 36500 * 24 * HOURS,
         "90 d", "how long jobs that ended, and their logs, are kept"),
+    ROW("audit_history", SETTING_DURATION, audit_history_ms, 1000,
+        36500 * 24 * HOURS, "400 d", "how long audit lines are kept"),
     ROW("compression", SETTING_NUMBER, compression, 0, 19, "1",
         "zstd level of new vaults; 0: none"),
     ROW("chunk", SETTING_SIZE, chunk_bytes, 64 * KIB, MIB, "128 KiB",
@@ -320,6 +322,11 @@ static enum err_code parse(const char *text, const char *path,
     rc = new_with_defaults(&c, err);
     if (rc == ERR_OK)
         rc = fill(c, &yaml, path, err);
+    if (rc == ERR_OK) {
+        c->line.gateway_key = config_yaml_line(&yaml, "gateway_key", 1);
+        c->line.listen_cert = config_yaml_line(&yaml, "listen_cert", 1);
+        c->line.listen_key = config_yaml_line(&yaml, "listen_key", 1);
+    }
     config_yaml_fini(&yaml);
     if (rc != ERR_OK) {
         config_free(c);

@@ -51,7 +51,11 @@ struct config {
     uint64_t client_stall_ms;  /* default 5 minutes */
     uint64_t pool_verdict_ms;
     uint64_t job_history_ms;   /* default 90 days */
+    uint64_t audit_history_ms; /* default 400 days */
     uint64_t compression;      /* zstd level of new vaults, 0 to 19; default 1 */
+    struct { /* of the file; 0: not said there */
+        unsigned gateway_key, listen_cert, listen_key;
+    } line;
     uint64_t chunk_bytes;      /* of new disks, 64 KiB to 1 MiB, a power of two;
                                   default 128 KiB */
 };

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/api.h"
 #include "gateway/backlog.h"
+#include "gateway/config_files.h"
 #include "gateway/gates.h"
 #include "gateway/history.h"
 #include "gateway/jobs.h"
@@ -32,7 +33,6 @@
  */
 #define PARTS_KEPT 3
 #define CHUNKS_KEPT 16
-#define PEM_MAX ((size_t)1 << 20)
 
 /* The public part first: everybody else sees that alone. */
 struct whole {
@@ -180,23 +180,27 @@ static enum err_code open_doors(struct whole *w, struct err *err)
     struct api_listen local = {.unix_path = c->socket};
     struct api_listen tls = {.address = c->listen};
     char *cert = NULL, *key = NULL;
+    enum err_code rc;
 
     if (api_open(w->e.api, &local, err) != ERR_OK)
         return err_context(err, "control socket %s", c->socket);
     if (!*c->listen)
         return ERR_OK;
-    if (state_dir_read(c->listen_cert, PEM_MAX, &cert, err) == ERR_OK &&
-        state_dir_read(c->listen_key, PEM_MAX, &key, err) == ERR_OK) {
+    rc = state_dir_read(c->listen_cert, CONFIG_FILES_PEM_MAX, &cert, err);
+    if (rc == ERR_OK)
+        rc = state_dir_read(c->listen_key, CONFIG_FILES_PEM_MAX, &key, err);
+    if (rc == ERR_OK) {
         tls.cert_pem = cert;
         tls.key_pem = key;
-        if (api_open(w->e.api, &tls, err) != ERR_OK)
+        rc = api_open(w->e.api, &tls, err);
+        if (rc != ERR_OK)
             err_context(err, "listen %s", c->listen);
     }
     if (key)
         bytes_wipe(key, strlen(key));
     free(cert);
     free(key);
-    return err->code;
+    return rc;
 }
 
 static enum err_code make_rooms(struct whole *w, struct err *err)

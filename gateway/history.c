@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/catalog_call.h"
 #include "loop/timer.h"
+#include "tenants/catalog_audit.h"
 #include "tenants/catalog_job.h"
 
 #define FIRST_MS ((uint64_t)1000)
@@ -16,8 +17,8 @@ struct history {
     struct engine *engine;
     struct catalog_call call;
     struct timer timer;
-    uint64_t before_ms;
-    unsigned count;
+    uint64_t jobs_before_ms, lines_before_ms;
+    unsigned jobs, lines;
     bool busy;
     void (*closed)(void *ctx);
     void *ctx;
@@ -31,21 +32,26 @@ static enum err_code run_expire(struct catalog_call *call, struct catalog *c,
     struct history *h = (struct history *)(void *)((char *)call -
                             offsetof(struct history, call));
 
-    return catalog_job_expire(c, h->before_ms, &h->count, err);
+    h->jobs = h->lines = 0;
+    if (catalog_job_expire(c, h->jobs_before_ms, &h->jobs, err) == ERR_OK)
+        catalog_audit_expire(c, h->lines_before_ms, &h->lines, err);
+    return err->code;
 }
 
 static void on_expired(struct catalog_call *call, const struct err *err)
 {
     struct history *h = (struct history *)(void *)((char *)call -
                             offsetof(struct history, call));
-    bool more = err->code == ERR_OK && h->count == CATALOG_JOB_EXPIRE_MAX;
+    bool more = err->code == ERR_OK &&
+                (h->jobs == CATALOG_JOB_EXPIRE_MAX ||
+                 h->lines == CATALOG_AUDIT_EXPIRE_MAX);
 
     h->busy = false;
     if (err->code != ERR_OK)
         log_event(LOG_ERROR, "history_not_cut", log_err(err), LOG_END);
-    else if (h->count)
-        log_event(LOG_INFO, "jobs_forgotten", log_u64("jobs", h->count),
-                  LOG_END);
+    else if (h->jobs || h->lines)
+        log_event(LOG_INFO, "history_cut", log_u64("jobs", h->jobs),
+                  log_u64("audit_lines", h->lines), LOG_END);
     if (h->closed)
         h->closed(h->ctx);
     else
@@ -53,17 +59,22 @@ static void on_expired(struct catalog_call *call, const struct err *err)
                     on_time);
 }
 
+/* A clock that was never set knows of nothing that is so old. */
+static uint64_t before(const struct engine *e, uint64_t kept_ms)
+{
+    uint64_t now = clock_wall_ms(loop_clock(e->control));
+
+    return now > kept_ms ? now - kept_ms : 0;
+}
+
 static void on_time(struct timer *t)
 {
     struct history *h = (struct history *)(void *)((char *)t -
                             offsetof(struct history, timer));
     struct engine *e = h->engine;
-    uint64_t now = clock_wall_ms(loop_clock(e->control));
 
-    /* A clock that was never set knows of nothing that is so old. */
-    h->before_ms = now > e->config->job_history_ms
-                       ? now - e->config->job_history_ms
-                       : 0;
+    h->jobs_before_ms = before(e, e->config->job_history_ms);
+    h->lines_before_ms = before(e, e->config->audit_history_ms);
     h->busy = true;
     h->call.run = run_expire;
     h->call.done = on_expired;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * gateway/history.h - jobs that ended long ago are forgotten, with their logs,
- * so that the catalog does not grow for ever. Jobs that left something behind
- * stay until it is gone. Control loop only.
+ * and so are old audit lines, so that the catalog does not grow for ever. Jobs
+ * that left something behind stay until it is gone. Control loop only.
  */
 #ifndef CAIRN_GATEWAY_HISTORY_H
 #define CAIRN_GATEWAY_HISTORY_H

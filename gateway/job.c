@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "gateway/api.h"
 #include "gateway/jobs_entry.h"
 #include "gateway/place.h"
 #include "tenants/catalog_journal.h"
 
 #define PROGRESS_MS 1000
+#define LABEL_NAME_MAX 200 /* bytes of a VM's name */
 /* In a result, which has an upper bound; the log has as many as it holds. */
 #define WARNINGS_MAX ((size_t)200)
 
@@ -193,6 +195,12 @@ void job_name(struct job *job, const char *vm_name)
         return; /* it is for messages only */
     free(job->vm_name);
     job->vm_name = copy;
+}
+
+void job_label(char *label, const char *kind, const char *vm_name)
+{
+    snprintf(label, JOB_LABEL_MAX, "cairn %s of %.*s", kind,
+             (int)parse_utf8_cut(vm_name, LABEL_NAME_MAX), vm_name);
 }
 
 void job_log_clock(struct job *job, const struct place *place)

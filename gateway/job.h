@@ -78,6 +78,12 @@ void job_warn(struct job *job, const char *fmt, ...)
 /* Say in the log that the clock of the job's store is not ours, if it is so. */
 void job_log_clock(struct job *job, const struct place *place);
 
+#define JOB_LABEL_MAX 240
+
+/* "cairn backup of web": what a task of the job's pool is called. The name is
+ * cut where it is long. label: JOB_LABEL_MAX bytes. */
+void job_label(char *label, const char *kind, const char *vm_name);
+
 /* The VM's name became known or is another now. */
 void job_name(struct job *job, const char *vm_name);
 

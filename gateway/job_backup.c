@@ -51,7 +51,11 @@ static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
 {
     struct backup *b = ctx;
 
+    if (b->ticketed)
+        job_log(b->job, "info", "the host did not answer: the export is asked "
+                "for again");
     b->ticketed = true;
+    b->reported = false;
     (void)FAILPOINT("backup_export_begun");
     if (b->pipe && !b->ending)
         backup_pipe_export(b->pipe, ticket);
@@ -62,7 +66,7 @@ static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
 static void on_pipe_ready(void *ctx)
 {
     struct backup *b = ctx;
-    char label[300];
+    char label[JOB_LABEL_MAX];
     const struct xenapi_export_opts o = {
         .ref = b->snapshot,
         .label = label,
@@ -77,7 +81,7 @@ static void on_pipe_ready(void *ctx)
 
     if (b->ending)
         return;
-    snprintf(label, sizeof(label), "cairn backup of %s", b->job->vm_name);
+    job_label(label, "backup", b->job->vm_name);
     job_stage(b->job, "transfer");
     if (xenapi_export_start(b->pool->session, &o, &b->export, &err) != ERR_OK)
         job_backup_fail(b, &err, EXIT_PEER_POOL);
@@ -213,7 +217,9 @@ static void start_pipe(struct backup *b)
         snprintf(disks[i].exported_uuid, 37, "%s", d->vdi_uuid);
         snprintf(disks[i].live_uuid, 37, "%s",
                  *d->snapshot_of_uuid ? d->snapshot_of_uuid : d->vdi_uuid);
-        snprintf(disks[i].name, sizeof(disks[i].name), "%s", d->name);
+        snprintf(disks[i].name, sizeof(disks[i].name), "%.*s",
+                 (int)parse_utf8_cut(d->name, sizeof(disks[i].name) - 1),
+                 d->name);
         disks[i].position = position_of(d, i);
         b->total_bytes += d->virtual_size;
     }
@@ -226,6 +232,91 @@ static void start_pipe(struct backup *b)
 }
 
 /* --- the snapshot -------------------------------------------------------- */
+
+static bool is_left_out(const struct xenapi_disk *d)
+{
+    return strstr(d->name, "[NOBAK]") != NULL;
+}
+
+static bool has_disk_of(const struct xenapi_vm *snapshot,
+                        const struct xenapi_disk *live)
+{
+    for (size_t i = 0; i < snapshot->disk_count; i++) {
+        const struct xenapi_disk *d = &snapshot->disks[i];
+
+        if (strcmp(d->userdevice, live->userdevice) == 0 ||
+            strcmp(d->snapshot_of, live->vdi_ref) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_plugged(const struct xenapi_vm *vm,
+                       const struct xenapi_disk *disk)
+{
+    for (size_t i = 0; i < vm->disk_count; i++)
+        if (strcmp(vm->disks[i].vbd_ref, disk->vbd_ref) == 0)
+            return true;
+    return false;
+}
+
+/* A disk that the VM had before the snapshot, and has now, and that the
+ * snapshot lacks; NULL: none. XAPI takes all or makes no snapshot. */
+static const struct xenapi_disk *lacking(const struct backup *b,
+                                         const struct xenapi_vm *now)
+{
+    const struct xenapi_vm *before = job_backup_vm(b->live);
+
+    for (size_t i = 0; i < before->disk_count; i++) {
+        const struct xenapi_disk *d = &before->disks[i];
+
+        if (!is_left_out(d) && !has_disk_of(job_backup_vm(b->made), d) &&
+            is_plugged(now, d))
+            return d;
+    }
+    return NULL;
+}
+
+static void on_vm_again(void *ctx, const struct err *err,
+                        struct xenapi_inventory *now)
+{
+    struct backup *b = ctx;
+    const struct xenapi_disk *disk = NULL;
+    struct err why = *err;
+
+    b->asking = NULL;
+    if (why.code == ERR_OK)
+        disk = lacking(b, job_backup_vm(now));
+    if (disk)
+        err_set(&why, ERR_PROTOCOL, 0,
+                "the snapshot lacks disk %s ('%s'), which the VM has: somebody "
+                "removed it from there", disk->userdevice, disk->name);
+    else if (why.code == ERR_NOT_FOUND) /* with its disks, as it seems */
+        err_clear(&why);
+    xenapi_inventory_drop(now);
+    if (why.code != ERR_OK || b->ending)
+        job_backup_fail(b, &why, EXIT_PEER_POOL);
+    else
+        start_pipe(b);
+}
+
+/* Where the snapshot has fewer disks, they may have been taken from the VM
+ * since it was looked at: it is asked once more. */
+static void check_disks(struct backup *b)
+{
+    const struct xenapi_inventory_opts o = {
+        .vm_uuid = b->job->vm_uuid,
+        .done = on_vm_again,
+        .ctx = b,
+    };
+    struct err err = {0};
+
+    if (!lacking(b, job_backup_vm(b->live)))
+        start_pipe(b);
+    else if (xenapi_inventory_start(b->pool->session, &o, &b->asking, &err) !=
+             ERR_OK)
+        job_backup_fail(b, &err, EXIT_PEER_POOL);
+}
 
 static void on_snapshot(void *ctx, const struct err *err,
                         struct xenapi_inventory *inventory)
@@ -251,12 +342,7 @@ static void on_snapshot(void *ctx, const struct err *err,
     if (b->ending)
         job_backup_end(b);
     else
-        start_pipe(b);
-}
-
-static bool is_left_out(const struct xenapi_disk *d)
-{
-    return strstr(d->name, "[NOBAK]") != NULL;
+        check_disks(b);
 }
 
 static void on_snapshot_noted(void *ctx, const struct err *err, int64_t row)

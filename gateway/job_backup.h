@@ -47,7 +47,7 @@ struct backup {
     struct backup_pipe *pipe;
     struct xenapi_export *export;
     bool ticketed, reported; /* the export's ready() came; its stream's end
-                                was reported */
+                                was reported since */
     struct job_rows rows; /* of objects and points */
     uint64_t total_bytes;
     bool committing;        /* else, with a pipe, it is transferring */

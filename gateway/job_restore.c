@@ -95,7 +95,8 @@ static void start_pipe(struct restore *r, struct xenapi_ticket *ticket)
     struct err err = {0};
 
     job_stage(r->job, "transfer");
-    r->data = engine_data_take(r->job->engine);
+    if (!r->data)
+        r->data = engine_data_take(r->job->engine);
     o.data = r->data;
     if (restore_pipe_start(&o, &r->pipe, &err) != ERR_OK)
         restore_fail(r, &err, EXIT_PEER_NONE);
@@ -106,7 +107,11 @@ static void on_ticket(void *ctx, struct xenapi_ticket *ticket)
     struct restore *r = ctx;
 
     (void)FAILPOINT("restore_import_begun");
+    if (r->ticketed)
+        job_log(r->job, "info", "the host did not answer: the import is "
+                "begun again");
     r->ticketed = true;
+    r->reported = false;
     if (r->ending)
         restore_end(r);
     else
@@ -121,7 +126,7 @@ static void on_import_broken(void *ctx, const struct err *err)
 static void on_noted(void *ctx, const struct err *err, int64_t row)
 {
     struct restore *r = ctx;
-    char label[300];
+    char label[JOB_LABEL_MAX];
     const struct xenapi_import_opts o = {
         .sr_uuid = r->plan.sr ? r->plan.sr->uuid : NULL,
         .label = label,
@@ -143,7 +148,7 @@ static void on_noted(void *ctx, const struct err *err, int64_t row)
         restore_fail(r, err, EXIT_PEER_NONE);
         return;
     }
-    snprintf(label, sizeof(label), "cairn restore of %s", r->vm_name);
+    job_label(label, "restore", r->vm_name);
     if (xenapi_import_start(r->pool->session, &o, &r->import, &why) != ERR_OK)
         restore_fail(r, &why, EXIT_PEER_POOL);
 }

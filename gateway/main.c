@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/xml.h"
 #include "gateway/config.h"
+#include "gateway/config_files.h"
 #include "gateway/engine.h"
 
 #define CONFIG_FILE "/etc/cairn/cairnd.yaml"
@@ -30,7 +31,8 @@ static void usage(FILE *out)
 {
     fputs("usage: cairnd [--config FILE] [--check]\n"
           "  --config FILE  configuration (default " CONFIG_FILE ")\n"
-          "  --check        read the configuration, say what is wrong, end\n"
+          "  --check        read the configuration and the files it names,\n"
+          "                 say what is wrong, end\n"
           "  --example      print a configuration with every key and default\n"
           "  --version, --help\n",
           out);
@@ -126,8 +128,10 @@ int main(int argc, char **argv)
         usage(stderr);
         return EXIT_USAGE;
     }
-    if (config_load(path, &config, &err) != ERR_OK) {
+    if (config_load(path, &config, &err) != ERR_OK ||
+        config_files_check(config, path, &err) != ERR_OK) {
         fprintf(stderr, "cairnd: %s\n", err.text);
+        config_free(config);
         return EXIT_USAGE;
     }
     if (check)

@@ -166,7 +166,7 @@ static void on_site_done(void *ctx, const struct err *err)
     s->tried = true;
     r->running--;
     if (err->code == ERR_OK || err->code == ERR_NOT_FOUND) {
-        s->state = SITE_CLEAN;
+        s->state = s->again ? SITE_WAITING : SITE_CLEAN;
         if (s->again)
             timer_start(r->engine->control, &s->timer, BASE_MS, on_site_due);
         else

@@ -10,12 +10,15 @@
 #include "base/parse.h"
 
 #define CHOICES_MAX ((size_t)300) /* bytes of a list of choices */
+#define CHOICES_TWO ((size_t)80)  /* ... where there are two lists */
+#define LACKS_MAX ((size_t)180)   /* bytes of what is not mapped */
+#define LACKS_NAME 40u            /* bytes of a name there */
 
 /* --- choices, for messages ----------------------------------------------- */
 
-static void add_choice(struct buf *out, const char *name)
+static void add_choice(struct buf *out, size_t max, const char *name)
 {
-    if (out->len + strlen(name) + 8 > CHOICES_MAX) {
+    if (out->len + strlen(name) + 8 > max) {
         if (!out->failed && out->len && out->data[out->len - 1] != '.')
             buf_add_text(out, ", ...");
         return;
@@ -23,17 +26,99 @@ static void add_choice(struct buf *out, const char *name)
     buf_addf(out, "%s'%s'", out->len ? ", " : "", name);
 }
 
-static void sr_choices(const struct xenapi_inventory *t, struct buf *out)
+static void sr_choices(const struct xenapi_inventory *t, size_t max,
+                       struct buf *out)
 {
     for (size_t i = 0; i < t->sr_count; i++)
         if (t->srs[i].attached && strcmp(t->srs[i].content_type, "iso") != 0)
-            add_choice(out, t->srs[i].name);
+            add_choice(out, max, t->srs[i].name);
 }
 
-static void network_choices(const struct xenapi_inventory *t, struct buf *out)
+static void network_choices(const struct xenapi_inventory *t, size_t max,
+                            struct buf *out)
 {
     for (size_t i = 0; i < t->network_count; i++)
-        add_choice(out, t->networks[i].name);
+        add_choice(out, max, t->networks[i].name);
+}
+
+/* --- what is not mapped: all of it is told at once ------------------------ */
+
+/* A disk or NIC without a place, and where it was. */
+struct lack {
+    const char *kind;  /* "disk" or "NIC" */
+    const char *place; /* "SR" or "network" */
+    const char *device, *was;
+};
+
+struct lacks {
+    struct lack *all; /* room for all disks and NICs */
+    size_t count;
+};
+
+static bool is_same_place(const struct lack *a, const struct lack *b)
+{
+    return a->place == b->place && strcmp(a->was, b->was) == 0;
+}
+
+/* "SR 'old' of disk 0, 1, network 'lan' of NIC 0": those of one place stand
+ * together. */
+static void list_lacks(const struct lacks *l, struct buf *out)
+{
+    size_t told = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        const struct lack *a = &l->all[i];
+        bool known = false;
+
+        for (size_t k = 0; k < i && !known; k++)
+            known = is_same_place(&l->all[k], a);
+        if (known || out->len + LACKS_NAME + 32 > LACKS_MAX)
+            continue;
+        buf_addf(out, "%s%s '%.*s' of %s ", out->len ? ", " : "", a->place,
+                 (int)parse_utf8_cut(a->was, LACKS_NAME), a->was, a->kind);
+        for (size_t k = i; k < l->count; k++) {
+            if (!is_same_place(&l->all[k], a) || out->len + 12 > LACKS_MAX)
+                continue;
+            buf_addf(out, "%s%.8s", k == i ? "" : ", ", l->all[k].device);
+            told++;
+        }
+    }
+    if (told < l->count)
+        buf_addf(out, " and %zu more", l->count - told);
+}
+
+static enum err_code refuse_lacks(const struct xenapi_inventory *t,
+                                  const struct lacks *l, struct err *err)
+{
+    const struct lack *nic = NULL;
+    bool disks = l->all[0].kind[0] == 'd';
+    struct buf what, srs, networks;
+    size_t max;
+
+    for (size_t i = 0; i < l->count && !nic; i++)
+        if (l->all[i].kind[0] == 'N')
+            nic = &l->all[i];
+    max = disks && nic ? CHOICES_TWO : CHOICES_MAX;
+    buf_init(&what, LACKS_MAX + 64);
+    buf_init(&srs, CHOICES_MAX + 64);
+    buf_init(&networks, CHOICES_MAX + 64);
+    list_lacks(l, &what);
+    sr_choices(t, max, &srs);
+    network_choices(t, max, &networks);
+    err_set(err, ERR_QUOTA, 0, "pool %s lacks %s: map with", t->pool_name,
+            buf_text(&what));
+    if (disks)
+        err_set(err, ERR_QUOTA, 0, "%s --sr (choices: %s)%s", err->text,
+                srs.len ? buf_text(&srs) : "none", nic ? " and" : "");
+    if (nic)
+        err_set(err, ERR_QUOTA, 0,
+                "%s --network %s=NETWORK or %s=none (choices: %s)", err->text,
+                nic->device, nic->device,
+                networks.len ? buf_text(&networks) : "none");
+    buf_fini(&what);
+    buf_fini(&srs);
+    buf_fini(&networks);
+    return err->code;
 }
 
 /* --- disks --------------------------------------------------------------- */
@@ -57,37 +142,28 @@ static enum err_code find_sr(const struct xenapi_inventory *t,
                        "pool %s has %zu SRs named '%s': name it by uuid",
                        t->pool_name, count, typed);
     buf_init(&choices, CHOICES_MAX + 64);
-    sr_choices(t, &choices);
+    sr_choices(t, CHOICES_MAX, &choices);
     err_set(err, ERR_NOT_FOUND, 0, "pool %s has no SR '%s'; it has %s",
             t->pool_name, typed, choices.len ? buf_text(&choices) : "none");
     buf_fini(&choices);
     return err->code;
 }
 
-/* The SR of one disk: mapped by position, by "*", or the same uuid there. */
+/* The SR of one disk: mapped by position, by "*", or the same uuid there; NULL:
+ * none of these. */
 static enum err_code sr_of_disk(const struct restore_plan_opts *o,
                                 const struct ova_disk *d,
                                 const struct xenapi_sr **out, struct err *err)
 {
     const struct json *map = json_get(o->params, "sr");
     const char *typed = json_text(json_get(map, d->userdevice), NULL);
-    struct buf choices;
 
     if (!typed)
         typed = json_text(json_get(map, "*"), NULL);
     if (typed)
         return find_sr(o->target, typed, out, err);
     *out = *d->sr_uuid ? xenapi_inventory_sr(o->target, d->sr_uuid) : NULL;
-    if (*out)
-        return ERR_OK;
-    buf_init(&choices, CHOICES_MAX + 64);
-    sr_choices(o->target, &choices);
-    err_set(err, ERR_QUOTA, 0,
-            "disk %s ('%s') was on SR '%s', which pool %s has not: map it with "
-            "--sr; choices: %s", d->userdevice, d->name, d->sr_name,
-            o->target->pool_name, choices.len ? buf_text(&choices) : "none");
-    buf_fini(&choices);
-    return err->code;
+    return ERR_OK;
 }
 
 static enum err_code check_room(const struct restore_plan_opts *o,
@@ -111,7 +187,8 @@ static enum err_code check_room(const struct restore_plan_opts *o,
 }
 
 static enum err_code plan_disks(const struct restore_plan_opts *o,
-                                struct restore_plan *plan, struct err *err)
+                                struct restore_plan *plan, struct lacks *lacks,
+                                struct err *err)
 {
     for (size_t i = 0; i < ova_disk_count(o->ova); i++) {
         const struct ova_disk *d = ova_disk(o->ova, i);
@@ -119,6 +196,11 @@ static enum err_code plan_disks(const struct restore_plan_opts *o,
 
         if (sr_of_disk(o, d, &sr, err) != ERR_OK)
             return err->code;
+        if (!sr) {
+            lacks->all[lacks->count++] =
+                (struct lack){"disk", "SR", d->userdevice, d->sr_name};
+            continue;
+        }
         if (plan->sr && plan->sr != sr)
             return err_set(err, ERR_QUOTA, 0,
                            "disks would go to two SRs ('%s' and '%s'), and an "
@@ -130,7 +212,7 @@ static enum err_code plan_disks(const struct restore_plan_opts *o,
                            sr->name, o->target->pool_name);
         plan->sr = sr;
     }
-    return plan->sr ? check_room(o, plan->sr, err) : ERR_OK;
+    return plan->sr && !lacks->count ? check_room(o, plan->sr, err) : ERR_OK;
 }
 
 /* A mapping that names no disk or NIC is a mistake of the user's. */
@@ -184,7 +266,7 @@ static enum err_code find_network(const struct xenapi_inventory *t,
                        "pool %s has %zu networks named '%s': name it by uuid",
                        t->pool_name, count, typed);
     buf_init(&choices, CHOICES_MAX + 64);
-    network_choices(t, &choices);
+    network_choices(t, CHOICES_MAX, &choices);
     err_set(err, ERR_NOT_FOUND, 0, "pool %s has no network '%s'; it has %s",
             t->pool_name, typed, choices.len ? buf_text(&choices) : "none");
     buf_fini(&choices);
@@ -192,11 +274,11 @@ static enum err_code find_network(const struct xenapi_inventory *t,
 }
 
 static enum err_code plan_nic(const struct restore_plan_opts *o,
-                              struct restore_plan_nic *n, struct err *err)
+                              struct restore_plan_nic *n, struct lacks *lacks,
+                              struct err *err)
 {
     const struct json *map = json_get(o->params, "network");
     const char *typed = json_text(json_get(map, n->nic->device), NULL);
-    struct buf choices;
 
     if (!typed)
         typed = json_text(json_get(map, "*"), NULL);
@@ -207,17 +289,10 @@ static enum err_code plan_nic(const struct restore_plan_opts *o,
     if (*n->nic->network_uuid)
         n->network = xenapi_inventory_network(o->target,
                                               n->nic->network_uuid);
-    if (n->network)
-        return ERR_OK;
-    buf_init(&choices, CHOICES_MAX + 64);
-    network_choices(o->target, &choices);
-    err_set(err, ERR_QUOTA, 0,
-            "NIC %s was on network '%s', which pool %s has not: map it with "
-            "--network %s=NETWORK (or %s=none); choices: %s", n->nic->device,
-            n->nic->network_name, o->target->pool_name, n->nic->device,
-            n->nic->device, choices.len ? buf_text(&choices) : "none");
-    buf_fini(&choices);
-    return err->code;
+    if (!n->network)
+        lacks->all[lacks->count++] = (struct lack){
+            "NIC", "network", n->nic->device, n->nic->network_name};
+    return ERR_OK;
 }
 
 static enum err_code check_mac(const struct restore_plan_opts *o,
@@ -238,7 +313,8 @@ static enum err_code check_mac(const struct restore_plan_opts *o,
 }
 
 static enum err_code plan_nics(const struct restore_plan_opts *o,
-                               struct restore_plan *plan, struct err *err)
+                               struct restore_plan *plan, struct lacks *lacks,
+                               struct err *err)
 {
     size_t count = ova_nic_count(o->ova);
 
@@ -248,7 +324,7 @@ static enum err_code plan_nics(const struct restore_plan_opts *o,
     plan->nic_count = count;
     for (size_t i = 0; i < count; i++) {
         plan->nics[i].nic = ova_nic(o->ova, i);
-        if (plan_nic(o, &plan->nics[i], err) != ERR_OK)
+        if (plan_nic(o, &plan->nics[i], lacks, err) != ERR_OK)
             return err->code;
         if (plan->keep_mac && plan->nics[i].network &&
             check_mac(o, plan->nics[i].nic->mac, err) != ERR_OK)
@@ -299,15 +375,24 @@ enum err_code restore_plan_make(const struct restore_plan_opts *opts,
         .name = json_text(json_get(p, "name"), NULL),
     };
 
+    struct lacks lacks = {
+        .all = calloc(ova_disk_count(opts->ova) + ova_nic_count(opts->ova) + 1,
+                      sizeof(*lacks.all)),
+    };
+
     err_clear(err);
-    if (check_keys(opts, err) == ERR_OK &&
-        check_vm(opts, opts->vm_uuid, &plan, err) == ERR_OK &&
-        plan_disks(opts, &plan, err) == ERR_OK &&
-        plan_nics(opts, &plan, err) == ERR_OK) {
+    if (!lacks.all)
+        err_set(err, ERR_NOMEM, 0, "restore");
+    else if (check_keys(opts, err) == ERR_OK &&
+             check_vm(opts, opts->vm_uuid, &plan, err) == ERR_OK &&
+             plan_disks(opts, &plan, &lacks, err) == ERR_OK &&
+             plan_nics(opts, &plan, &lacks, err) == ERR_OK && lacks.count)
+        refuse_lacks(opts->target, &lacks, err);
+    free(lacks.all);
+    if (err->code == ERR_OK)
         *out = plan;
-        return ERR_OK;
-    }
-    restore_plan_fini(&plan);
+    else
+        restore_plan_fini(&plan);
     return err->code;
 }
 

@@ -37,8 +37,8 @@ struct restore_plan_opts {
 };
 
 /*
- * ERR_QUOTA: a mapping is missing, or there is no room: the sentence lists what
- * is wanted and the choices. ERR_NOT_FOUND: a mapped SR, network, disk or NIC
+ * ERR_QUOTA: mappings are missing - the sentence lists all of them, and the
+ * choices - or there is no room. ERR_NOT_FOUND: a mapped SR, network, disk or NIC
  * is not there. ERR_CONFLICT: ambiguous names, a UUID or MAC that is in use, an
  * export of a newer XenServer. All pointers borrow from the options.
  */

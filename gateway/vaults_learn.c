@@ -10,22 +10,6 @@
 #include "gateway/vaults_task.h"
 #include "vault/vault_open.h"
 
-static enum err_code add_new(struct keyring *to, const struct keyring *from,
-                             enum seal_key_role role, size_t *added,
-                             struct err *err)
-{
-    for (size_t i = 0; i < keyring_count(from, role); i++) {
-        const struct keyring_key *key = keyring_at(from, role, i);
-
-        if (keyring_find(to, role, &key->id))
-            continue;
-        if (keyring_add(to, role, &key->secret, false, err) != ERR_OK)
-            return err->code;
-        ++*added;
-    }
-    return ERR_OK;
-}
-
 enum err_code vaults_learn(struct vaults_task *t, const struct keyring *opened,
                            size_t *added, struct err *err)
 {
@@ -33,8 +17,7 @@ enum err_code vaults_learn(struct vaults_task *t, const struct keyring *opened,
 
     *added = 0;
     if (keyring_copy(t->writer->keys, &all, err) != ERR_OK ||
-        add_new(all, opened, SEAL_KEY_META, added, err) != ERR_OK ||
-        add_new(all, opened, SEAL_KEY_DATA, added, err) != ERR_OK || !*added) {
+        keyring_join(all, opened, added, err) != ERR_OK || !*added) {
         keyring_unref(all);
         return err->code;
     }

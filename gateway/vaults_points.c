@@ -95,16 +95,14 @@ static enum err_code put(struct catalog *c, int64_t vault_id,
 
 static bool is_gone(const struct reading *r, const char *name)
 {
+    const struct points_entry *e;
     struct name parts;
 
     if (r->one_vm &&
         (!name_parse(name, &parts) || !id16_equal(&parts.id, &r->vm_tag)))
         return false; /* was not looked for */
-    for (size_t i = 0; i < r->list->count; i++)
-        if (strcmp(r->list->entry[i].name, name) == 0)
-            return r->list->entry[i].state == POINTS_REMOVED ||
-                   r->list->entry[i].state == POINTS_REPLACED;
-    return true;
+    e = points_find(r->list, name);
+    return !e || e->state == POINTS_REMOVED || e->state == POINTS_REPLACED;
 }
 
 struct rows {

@@ -176,22 +176,65 @@ void vaults_task_as_it_is(struct vaults_task *t)
     snprintf(t->new_public, sizeof(t->new_public), "%s", t->row.public_key);
 }
 
+/* `kept`, the text of what is there, joined with the new one. */
+static enum err_code join(struct vaults_task *t, const struct buf *kept,
+                          struct buf *out, struct err *err)
+{
+    const struct seal_suite *suite = t->engine->suite;
+    struct writer *all = NULL, *mine = NULL;
+
+    if (writer_parse(suite, kept->data, kept->len, &all, err) == ERR_OK &&
+        writer_parse(suite, t->new_writer.data, t->new_writer.len, &mine,
+                     err) == ERR_OK &&
+        writer_join(all, mine, err) == ERR_OK)
+        writer_print(all, out, err);
+    writer_free(all);
+    writer_free(mine);
+    return err->code;
+}
+
+/* In a transaction. */
+static enum err_code keep_writer(struct vaults_task *t, struct catalog *c,
+                                 struct err *err)
+{
+    struct buf kept, all;
+    const struct buf *now = &t->new_writer;
+
+    buf_init_secret(&kept, SECRET_MAX);
+    buf_init_secret(&all, SECRET_MAX);
+    if (get_secret(c, t->id, CATALOG_VAULT_WRITER_STATE, &kept, err) ==
+            ERR_OK &&
+        kept.len && join(t, &kept, &all, err) == ERR_OK)
+        now = &all;
+    if (err->code == ERR_OK)
+        catalog_vault_secret_set(c, t->id, CATALOG_VAULT_WRITER_STATE,
+                                 (struct slice){now->data, now->len}, err);
+    buf_fini(&kept);
+    buf_fini(&all);
+    return err->code;
+}
+
+static bool state_changed(const struct vaults_task *t)
+{
+    return t->new_state != t->row.state ||
+           strcmp(t->new_id, t->row.vault_id) != 0 ||
+           strcmp(t->new_public, t->row.public_key) != 0;
+}
+
 static enum err_code run_keep(struct catalog_call *call, struct catalog *c,
                               struct err *err)
 {
     struct vaults_task *t = TASK(call);
     const struct slice identity = {t->new_identity.data, t->new_identity.len};
-    const struct slice writer = {t->new_writer.data, t->new_writer.len};
 
     if (catalog_begin(c, err) != ERR_OK)
         return err->code;
     if (identity.len)
         catalog_vault_secret_set(c, t->id, CATALOG_VAULT_IDENTITY, identity,
                                  err);
-    if (writer.len && err->code == ERR_OK)
-        catalog_vault_secret_set(c, t->id, CATALOG_VAULT_WRITER_STATE, writer,
-                                 err);
-    if (err->code == ERR_OK)
+    if (t->new_writer.len && err->code == ERR_OK)
+        keep_writer(t, c, err);
+    if (state_changed(t) && err->code == ERR_OK)
         catalog_vault_set_state(c, t->id, t->new_state, t->new_id,
                                 t->new_public, err);
     if (*t->new_traits && err->code == ERR_OK)

@@ -61,7 +61,13 @@ vaults_task_opening(struct vaults_task *t,
 /* To be kept: the state, id and public key that the row has. */
 void vaults_task_as_it_is(struct vaults_task *t);
 
-/* Write new_* and the state into the catalog, then kept(). */
+/*
+ * Write new_* and the state into the catalog, then kept(). Others may have
+ * written since the row was read: refreshing, granting and exporting keys each
+ * wait for the store. So what is there now is read again and joined with what
+ * is new, in one transaction of the catalog's thread, which does them one by
+ * one; and a state that did not change here is not written.
+ */
 void vaults_task_keep(struct vaults_task *t,
                       void (*kept)(struct vaults_task *t,
                                    const struct err *err));

@@ -8,12 +8,16 @@
 
 #define PAGE_MAX 1000
 #define PARAMS_MAX 7
+/* Pages in a row that bring no new key. Servers send some while they look
+ * through what was deleted; a million such entries are enough. */
+#define BARREN_MAX 1000
 
 struct s3_list {
     struct s3_client *client;
     struct s3_request *request;
     struct s3_list_opts o;
     bool cancelled, in_page, looking;
+    unsigned barren; /* pages since the last new key */
     struct s3_object_info info;
     char prefix[S3_XML_KEY_MAX];
     char start_after[S3_XML_KEY_MAX];
@@ -114,19 +118,28 @@ static enum err_code check_page(void *ctx, const struct http_response *r,
     return rc;
 }
 
-/* Give the page's entries out; *more: there is another. */
+/* Give the page's entries out; *more: there is another. Tokens say nothing: a
+ * server can make new ones for ever, and only keys that rise lead to an end. */
 static enum err_code read_page(struct s3_list *l, const struct s3_answer *a,
                                bool *more, struct err *err)
 {
     struct page p = {.list = l};
+    char last[S3_XML_KEY_MAX];
     enum err_code rc;
 
+    memcpy(last, l->last, sizeof(last));
     l->in_page = true;
     rc = parse(l, a->body, a->len, &p, err);
     l->in_page = false;
     *more = p.next[0] || p.next_key[0];
     memcpy(l->next, p.next, sizeof(p.next));
     memcpy(l->next_key, p.next_key, sizeof(p.next_key));
+    l->barren = strcmp(last, l->last) == 0 ? l->barren + 1 : 0;
+    if (rc == ERR_OK && *more && l->barren > BARREN_MAX)
+        rc = err_set(err, ERR_PROTOCOL, a->status,
+                     "%s: list \"%s\": %u pages in a row without a new name, "
+                     "and still no end",
+                     s3_client_name(l->client), l->prefix, l->barren);
     return rc;
 }
 

@@ -4,8 +4,9 @@
  * after page to the last.
  *
  * A page that does not go on where the one before ended is asked for again, and
- * ERR_PROTOCOL in the end, so that a listing ends, and ends in order. Nothing
- * of a page is given out before all of it was looked at.
+ * ERR_PROTOCOL in the end, so that a listing ends, and ends in order; so is,
+ * at once, one that leads on through over 1,000 pages in a row without a new
+ * key. Nothing of a page is given out before all of it was looked at.
  */
 #ifndef CAIRN_S3_S3_LIST_H
 #define CAIRN_S3_S3_LIST_H

@@ -135,6 +135,7 @@ static enum err_code catalog_check_key(struct catalog *c, const char *path,
     if (rc == ERR_NOT_FOUND) {
         char text[1024];
 
+        err_clear(err); /* it is new */
         rc = catalog_db_seal(c, "catalog", 0, "proof", plain, &sealed, err);
         if (rc == ERR_OK && sealed.len * 2 < sizeof(text)) {
             bytes_hex(sealed.data, sealed.len, text);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tenants/catalog_audit.h"
 
+#include <stdio.h>
+
 #include "tenants/catalog_db.h"
 
 #define COLUMNS                                                                \
@@ -71,4 +73,27 @@ enum err_code catalog_audit_each(struct catalog *c, int64_t tenant_id,
             break;
     }
     return catalog_db_walk_end(&w);
+}
+
+enum err_code catalog_audit_expire(struct catalog *c, uint64_t before_ms,
+                                   unsigned *count, struct err *err)
+{
+    enum err_code rc = catalog_begin(c, err);
+    char before[24];
+
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(before, sizeof(before), "%lld", (long long)before_ms);
+    /* The table itself refuses to give up what is younger than this. */
+    rc = catalog_setting_set(c, "audit_before", before, err);
+    if (rc == ERR_OK)
+        rc = catalog_db_exec(c, err,
+                             "DELETE FROM audit WHERE id IN (SELECT id"
+                             " FROM audit WHERE at_ms < ?1 ORDER BY at_ms"
+                             " LIMIT ?2)",
+                             "ii", (int64_t)before_ms,
+                             (int64_t)CATALOG_AUDIT_EXPIRE_MAX);
+    if (rc == ERR_OK)
+        *count = (unsigned)catalog_db_changes(c);
+    return catalog_db_end(c, rc, err);
 }

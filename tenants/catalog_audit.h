@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tenants/catalog_audit.h - who did what, when, and how it went. Lines are only
- * ever added; they outlive their tenants.
+ * tenants/catalog_audit.h - who did what, when, and how it went. Lines are added
+ * and never changed; they outlive their tenants, and go when they are old.
  */
 #ifndef CAIRN_TENANTS_CATALOG_AUDIT_H
 #define CAIRN_TENANTS_CATALOG_AUDIT_H
@@ -33,5 +33,11 @@ enum err_code catalog_audit_each(struct catalog *c, int64_t tenant_id,
                                  uint64_t since_ms, struct catalog_page *page,
                                  catalog_audit_fn *fn, void *ctx,
                                  struct err *err);
+
+/* Remove the lines written before, but not more than CATALOG_AUDIT_EXPIRE_MAX
+ * in one call: others wait for the catalog. */
+#define CATALOG_AUDIT_EXPIRE_MAX 500u
+enum err_code catalog_audit_expire(struct catalog *c, uint64_t before_ms,
+                                   unsigned *count, struct err *err);
 
 #endif

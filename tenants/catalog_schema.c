@@ -144,7 +144,17 @@ static const char step_1[] =
 static const char step_2[] =
     "ALTER TABLE vault ADD COLUMN traits TEXT NOT NULL DEFAULT '';";
 
-const char *const catalog_schema_steps[] = {step_1, step_2};
+/* Audit lines go when they are old, and no other: catalog_audit_expire() says
+ * before which time. */
+static const char step_3[] =
+    "CREATE INDEX audit_time ON audit(at_ms);"
+    "DROP TRIGGER audit_stays;"
+    "CREATE TRIGGER audit_stays BEFORE DELETE ON audit"
+    " WHEN OLD.at_ms >= coalesce((SELECT CAST(value AS INTEGER) FROM setting"
+    "  WHERE name = 'audit_before'), 0)"
+    " BEGIN SELECT RAISE(ABORT, 'audit lines stay'); END;";
+
+const char *const catalog_schema_steps[] = {step_1, step_2, step_3};
 
 unsigned catalog_schema_newest(void)
 {

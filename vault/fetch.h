@@ -7,7 +7,8 @@
  * that lie near one another come with one GET, several packs at a time. Slots
  * are opened on workers. A chunk wanted several times in a row is fetched once.
  * A pack that is gone, or in which a slot is, is looked for among its other
- * generations, slot by slot. Lives on the store's loop.
+ * generations, slot by slot; after 1,024 failures without a chunk read between
+ * it is ERR_INTEGRITY, whatever else they promise. Lives on the store's loop.
  */
 #ifndef CAIRN_VAULT_FETCH_H
 #define CAIRN_VAULT_FETCH_H

@@ -32,6 +32,9 @@
 #define FETCH_BATCH 8u      /* cells of one item */
 #define FETCH_BUCKETS 1024u /* of packs by id */
 #define FETCH_NOBODY UINT64_MAX
+/* Objects of a pack in which a slot fails, with no chunk read between: each is
+ * tried for one slot or another several times over before that. */
+#define FETCH_BARREN_MAX 1024u
 #define FETCH_PIECE (256 * KIB) /* of a store's on_data() */
 
 enum fetch_cell_state {
@@ -80,6 +83,7 @@ struct fetch_pack {
     unsigned round;      /* counts tables */
     bool first_search;   /* no object was given up yet */
     uint32_t round_slot; /* for whose sake objects are given up */
+    unsigned barren;     /* failures since a chunk came out */
 
     bool has_key;
     struct seal_key key;

@@ -47,6 +47,7 @@ static void cell_opened(struct fetch *f, struct fetch_cell *c,
 
     if (err->code == ERR_OK) {
         c->state = CELL_READY;
+        p->barren = 0;
         f->figures.chunks++;
         f->figures.stored_bytes += c->info.stored;
         return;

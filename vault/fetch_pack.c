@@ -4,7 +4,9 @@
  * its objects are to be tried. The first object is used until a slot in it
  * fails. For that slot's sake the next objects are tried; when later another
  * slot fails, the search begins anew for that one, since an object that was
- * given up may have it: one that fails never hides another.
+ * given up may have it: one that fails never hides another. Objects that
+ * whoever holds keys made to lack each other's slots would send us back and
+ * forth for ever: so many failures without a chunk read between are the end.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +206,14 @@ void fetch_pack_slot_failed(struct fetch_pack *p, uint32_t slot,
     if (p->failed || p->f->ending)
         return;
     bytes_hex(p->id.b, 16, id);
+    if (++p->barren > FETCH_BARREN_MAX) {
+        err_set(&err, ERR_INTEGRITY, 0,
+                "pack %s: slot %u: its objects were tried %u times and gave no "
+                "further chunk; last: %.100s",
+                id, slot, FETCH_BARREN_MAX, why->text);
+        fetch_fail(p->f, &err);
+        return;
+    }
     err_context(&err, "pack %s", id);
     p->failed = true;
     drop_table(p);

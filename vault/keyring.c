@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault/keyring.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,7 @@ static bool make_room(struct keys *keys)
     more = calloc(room, sizeof(*more));
     if (!more)
         return false;
-    if (keys->count)
+    if (keys->key)
         memcpy(more, keys->key, keys->count * sizeof(*more));
     bytes_wipe(keys->key, keys->count * sizeof(*more));
     free(keys->key);
@@ -126,6 +127,7 @@ enum err_code keyring_add(struct keyring *k, enum seal_key_role role,
             rc = err_set(err, ERR_NOMEM, 0, "keyring");
             goto out;
         }
+        assert(keys->key); /* room was made */
         memmove(keys->key + at + 1, keys->key + at,
                 (keys->count - at) * sizeof(*keys->key));
         keys->key[at] = key;
@@ -213,4 +215,30 @@ const struct keyring_key *keyring_at(const struct keyring *k,
                                      enum seal_key_role role, size_t i)
 {
     return &k->keys[role].key[i];
+}
+
+/* --- joining --------------------------------------------------------------- */
+
+static enum err_code join(struct keyring *k, const struct keyring *from,
+                          enum seal_key_role role, size_t *added,
+                          struct err *err)
+{
+    for (size_t i = 0; i < keyring_count(from, role); i++) {
+        const struct keyring_key *key = keyring_at(from, role, i);
+
+        if (keyring_find(k, role, &key->id))
+            continue;
+        if (keyring_add(k, role, &key->secret, false, err) != ERR_OK)
+            return err->code;
+        ++*added;
+    }
+    return ERR_OK;
+}
+
+enum err_code keyring_join(struct keyring *k, const struct keyring *from,
+                           size_t *added, struct err *err)
+{
+    if (join(k, from, SEAL_KEY_META, added, err) != ERR_OK)
+        return err->code;
+    return join(k, from, SEAL_KEY_DATA, added, err);
 }

@@ -41,6 +41,11 @@ enum err_code keyring_add(struct keyring *k, enum seal_key_role role,
                           const struct seal_key *secret, bool current,
                           struct err *err);
 
+/* Before sharing: what `from` holds and `k` does not, to read with; what is
+ * sealed under stays. *added: how many more. Of one vault. ERR_NOMEM, ERR_IO. */
+enum err_code keyring_join(struct keyring *k, const struct keyring *from,
+                           size_t *added, struct err *err);
+
 /* Any thread. NULL stays NULL. */
 struct keyring *keyring_ref(struct keyring *k);
 void keyring_unref(struct keyring *k);

@@ -372,6 +372,20 @@ void points_cancel(struct points *p)
     finish(p, &err);
 }
 
+static int compare_entry(const void *name, const void *entry)
+{
+    return strcmp(name, ((const struct points_entry *)entry)->name);
+}
+
+const struct points_entry *points_find(const struct points_list *list,
+                                       const char *name)
+{
+    if (!list->count)
+        return NULL;
+    return bsearch(name, list->entry, list->count, sizeof(*list->entry),
+                   compare_entry);
+}
+
 const struct points_entry *points_newest(const struct points_list *list,
                                          const char *series)
 {

@@ -87,6 +87,10 @@ enum err_code points_start(const struct points_opts *opts, struct points **out,
                            struct err *err);
 void points_cancel(struct points *p);
 
+/* By its name; NULL: none. Looks at as many entries as the logarithm of count. */
+const struct points_entry *points_find(const struct points_list *list,
+                                       const char *name);
+
 /* The newest shown one of a series; NULL: none. */
 const struct points_entry *points_newest(const struct points_list *list,
                                          const char *series);

@@ -89,12 +89,16 @@ static void compare_witness(struct session *s, const uint8_t sha256[32])
     s->begin->witness_seen = true;
 }
 
+static int compare_found(const void *name, const void *found)
+{
+    return strcmp(name, ((const struct found *)found)->name);
+}
+
 static struct found *find(struct session_begin *b, const char *name)
 {
-    for (size_t i = 0; i < b->count; i++)
-        if (strcmp(b->found[i].name, name) == 0)
-            return &b->found[i];
-    return NULL;
+    if (!b->count)
+        return NULL;
+    return bsearch(name, b->found, b->count, sizeof(*b->found), compare_found);
 }
 
 /* --- reading points -------------------------------------------------- */

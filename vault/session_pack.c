@@ -93,8 +93,10 @@ static void carry(struct session *s, struct session_part *before)
     memcpy(part->slab->data, before->slab->data + STORE_PART_BYTES,
            overflow(before));
     part->carried = true;
-    if (session_part_is_away(before))
+    if (session_part_is_away(before)) {
         give_slab(before);
+        s->pump_again = true; /* somebody may wait for it */
+    }
 }
 
 /* A further part behind the last one, or NULL: not now. */
@@ -312,7 +314,8 @@ void session_pack_close(struct session *s)
     s->pump_again = true;
 }
 
-/* Bytes behind what is there; as far as there are parts. */
+/* Bytes behind what is there; as far as there are parts. Nothing may be under
+ * way just then: what was appended has to be hashed in a next turn. */
 static uint64_t append(struct session_pack *p, const uint8_t *data,
                        uint64_t len)
 {
@@ -334,6 +337,7 @@ static uint64_t append(struct session_pack *p, const uint8_t *data,
         p->end += n;
         done += n;
     }
+    p->session->pump_again |= done > 0;
     return done;
 }
 

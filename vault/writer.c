@@ -45,6 +45,22 @@ enum err_code writer_add(struct writer *w, const uint8_t public_key[32],
     return ERR_OK;
 }
 
+enum err_code writer_join(struct writer *w, const struct writer *from,
+                          struct err *err)
+{
+    size_t added = 0;
+
+    if (!id16_equal(keyring_vault_id(w->keys), keyring_vault_id(from->keys)))
+        return err_set(err, ERR_KEY, 0, "the keys are of another vault");
+    if (keyring_join(w->keys, from->keys, &added, err) != ERR_OK)
+        return err->code;
+    for (size_t i = 0; i < from->recipients; i++)
+        if (writer_add(w, from->recipient[i].public, from->recipient[i].kind,
+                       err) != ERR_OK)
+            return err->code;
+    return ERR_OK;
+}
+
 /* --- as text -------------------------------------------------------------- */
 
 static void print_keys(const struct keyring *keys, enum seal_key_role role,

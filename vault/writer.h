@@ -13,7 +13,9 @@
  *   dk <64 hex digits> [current]
  *   recipient <64 hex digits> recovery|gateway|person
  *
- * A struct writer is read-only once made. Pure; any thread.
+ * It holds no counter: every pack and stream has a key of its own, from a salt
+ * of its own (format.md 2, 4). A struct writer is read-only once made. Pure; any
+ * thread.
  */
 #ifndef CAIRN_VAULT_WRITER_H
 #define CAIRN_VAULT_WRITER_H
@@ -50,6 +52,12 @@ void writer_free(struct writer *w);
  */
 enum err_code writer_add(struct writer *w, const uint8_t public_key[32],
                          enum writer_recipient_kind kind, struct err *err);
+
+/* Before sharing: keys and recipients that `from` has and w has not. What w
+ * seals under stays. ERR_KEY: it is of another vault. ERR_ARGUMENT, ERR_NOMEM,
+ * ERR_IO. */
+enum err_code writer_join(struct writer *w, const struct writer *from,
+                          struct err *err);
 
 /* Append the text; `out` must wipe (buf_init_secret). ERR_NOMEM. */
 enum err_code writer_print(const struct writer *w, struct buf *out,

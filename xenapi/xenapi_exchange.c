@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  *   CREATING -> STREAMING -> JUDGING -> (done)
- *                    task succeeds: noted
- *                    task fails: broken, unless the stream ends soon
+ *      ^             task succeeds: noted
+ *      |             task fails: broken, unless the stream ends soon
+ *      +-- the host was not heard, and the task is not to blame: a new one
  */
 #include "xenapi/xenapi_exchange.h"
 
@@ -11,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "xenapi/xenapi_flow.h"
 #include "xenapi/xenapi_task.h"
 #include "xenapi/xenapi_ticket_inner.h"
+#include "xenapi/xenapi_transfer.h"
 
 /* A stream that failed has its task fail soon, if at all. */
 #define FAILED_SHARE 6
@@ -24,8 +27,9 @@ struct xenapi_exchange {
     struct xenapi_flow flow;
     enum exchange_state state;
     struct xenapi_exchange_opts opts;
-    char *query;
+    char *query, *label;
     char ref[XENAPI_REF_MAX]; /* of the task */
+    uint64_t give_up_ms; /* a host that is not heard; 0: none yet */
     uint64_t login;           /* that the ticket holds */
     struct xenapi_task *task; /* watched; NULL: not yet, or it ended */
     bool ended;
@@ -35,6 +39,7 @@ struct xenapi_exchange {
     struct timer late;
     bool cancelled;
     char gateway[XENAPI_TASK_MARK], job[XENAPI_TASK_MARK]; /* of the mark */
+    char mark[XENAPI_TASK_MARK];
     struct err err;
 };
 
@@ -72,7 +77,51 @@ static void finish(struct xenapi_exchange *x)
     tell(x);
     xmlrpc_free(x->result);
     free(x->query);
+    free(x->label);
     free(x);
+}
+
+static bool is_unheard(const struct xenapi_exchange *x)
+{
+    return x->stream_err.detail == XENAPI_TRANSFER_UNHEARD;
+}
+
+static void create(struct xenapi_exchange *x);
+static void fail(struct xenapi_exchange *x, const struct err *err);
+
+static void on_pause_over(struct xenapi_flow *f, const struct xenapi_answer *a)
+{
+    if (a->err->code != ERR_OK)
+        fail(of(f), a->err);
+    else
+        create(of(f));
+}
+
+/* The host that was to do it was not heard, and nothing of a body was sent, so
+ * that nothing can be there twice. A task that failed says why; one that nobody
+ * has taken up, or that went with its toolstack, has nothing to say. */
+static bool try_again(struct xenapi_exchange *x)
+{
+    const struct xenapi_timing *t = xenapi_session_timing(x->flow.session);
+    uint64_t now =
+        clock_mono_ms(loop_clock(xenapi_session_loop(x->flow.session)));
+    bool vanished = !x->task && !x->ended && x->task_err.code == ERR_AGAIN;
+
+    if (x->cancelled || !is_unheard(x) || (!x->task && !vanished))
+        return false;
+    if (!x->give_up_ms)
+        x->give_up_ms = now + t->booting;
+    if (now + t->retry > x->give_up_ms)
+        return false;
+    xenapi_task_unwatch(x->task);
+    xenapi_task_abandon(x->flow.session, x->ref);
+    x->task = NULL;
+    x->ref[0] = 0;
+    err_clear(&x->task_err);
+    err_clear(&x->stream_err);
+    x->state = CREATING;
+    xenapi_flow_wait(&x->flow, t->retry, on_pause_over);
+    return true;
 }
 
 /* ---- The verdict ---- */
@@ -103,6 +152,9 @@ static bool is_done(const struct xenapi_exchange *x)
 
 static void judge(struct xenapi_exchange *x)
 {
+    timer_stop(&x->late);
+    if (try_again(x))
+        return;
     if (x->cancelled)
         err_set(&x->err, ERR_CANCELLED, 0, "cancelled");
     else if (x->stream_err.code == ERR_OK || (x->opts.upload && is_done(x)))
@@ -146,6 +198,8 @@ void xenapi_exchange_streamed(struct xenapi_exchange *x,
     x->stream_err = *stream;
     if (stream->code != ERR_OK || x->cancelled)
         wait = xenapi_session_timing(x->flow.session)->verdict / FAILED_SHARE;
+    if (is_unheard(x) && stream->code == ERR_UNREACHABLE)
+        wait = 0; /* nobody has the task, to end it */
     judge_in(x, x->task ? wait : 0);
 }
 
@@ -267,6 +321,12 @@ static void on_created(struct xenapi_flow *f, const struct xenapi_answer *a)
     xenapi_ticket_drop(ticket);
 }
 
+static void create(struct xenapi_exchange *x)
+{
+    xenapi_flow_call(&x->flow, "task.create",
+                     xenapi_call_params("ss", x->label, x->mark), on_created);
+}
+
 void xenapi_exchange_cancel(struct xenapi_exchange *x)
 {
     const struct xenapi_call_opts o = {
@@ -310,14 +370,16 @@ enum err_code xenapi_exchange_start(struct xenapi_session *s,
                                     struct err *err)
 {
     struct xenapi_exchange *x = calloc(1, sizeof(*x));
-    char mark[XENAPI_TASK_MARK];
 
-    if (x)
+    if (x) {
         x->query = strdup(opts->query);
-    if (!x || !x->query || xenapi_session_is_closing(s)) {
-        bool nomem = !x || !x->query;
+        x->label = strdup(opts->label);
+    }
+    if (!x || !x->query || !x->label || xenapi_session_is_closing(s)) {
+        bool nomem = !x || !x->query || !x->label;
 
         free(x ? x->query : NULL);
+        free(x ? x->label : NULL);
         free(x);
         return err_set(err, nomem ? ERR_NOMEM : ERR_ARGUMENT, 0,
                        "%s: no transfer", opts->label);
@@ -325,15 +387,13 @@ enum err_code xenapi_exchange_start(struct xenapi_session *s,
     x->opts = *opts;
     x->opts.label = x->opts.query = NULL; /* the caller's */
     x->opts.gateway = x->opts.job = NULL;
-    mark[0] = 0;
     if (opts->gateway && opts->job) {
         snprintf(x->gateway, sizeof(x->gateway), "%s", opts->gateway);
         snprintf(x->job, sizeof(x->job), "%s", opts->job);
-        xenapi_task_mark(mark, opts->gateway, opts->job);
+        xenapi_task_mark(x->mark, opts->gateway, opts->job);
     }
     xenapi_flow_init(&x->flow, s, on_stop);
-    xenapi_flow_call(&x->flow, "task.create",
-                     xenapi_call_params("ss", opts->label, mark), on_created);
+    create(x);
     *out = x;
     return ERR_OK;
 }

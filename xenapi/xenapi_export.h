@@ -4,6 +4,7 @@
  *
  *   start -> task.create -> ready(ticket) -> [the user runs the transfer]
  *         -> xenapi_export_streamed() -> the task's end -> done()
+ *                                  \-> a host not heard: task.create again
  *
  * Export and session live on the control loop; the transfer may run on
  * another. Success is believed only when the stream was whole and the task
@@ -25,8 +26,13 @@ struct xenapi_export_opts {
     const char *label; /* of the task: "cairn backup of web" */
     const char *gateway, *job; /* for xenapi_task_sweep(); NULL: unmarked */
     bool zstd;         /* compressed by the pool; old hosts may not do it */
-    /* Run a transfer with this (hold it to keep it), then report its end with
-     * xenapi_export_streamed(). Once. */
+    /*
+     * Run a transfer with this (hold it to keep it), then report its end with
+     * xenapi_export_streamed(). Once; and again, with another ticket, some
+     * seconds after a transfer was reported whose host was not heard
+     * (XENAPI_TRANSFER_UNHEARD), for xenapi_timing.booting since the first of
+     * these. Nothing has come then, so all begins anew.
+     */
     void (*ready)(void *ctx, struct xenapi_ticket *ticket);
     /* The pool has given up the task, for this cause, and yet the stream goes
      * on or says nothing: it will not be believed, so cancel it. Once at most,
@@ -34,8 +40,8 @@ struct xenapi_export_opts {
     void (*broken)(void *ctx, const struct err *err);
     void (*progress)(void *ctx, double fraction); /* the task's; NULL: unused */
     /*
-     * Once, later; after ready() not before xenapi_export_streamed(). The first
-     * cause, preferring the pool's own words over a stream that was cut:
+     * Once, later; after a ready() not before its xenapi_export_streamed(). The
+     * first cause, preferring the pool's own words over a stream that was cut:
      * ERR_REMOTE and the like (see xenapi_rpc_code()), ERR_AGAIN (the pool's
      * session or task vanished), ERR_TIMEOUT (task still pending), or the
      * stream's own error.
@@ -50,7 +56,8 @@ enum err_code xenapi_export_start(struct xenapi_session *s,
                                   struct xenapi_export **out, struct err *err);
 
 /* The transfer is over and its bytes are judged: ERR_OK when the format says
- * that the stream was whole, else what was wrong. Exactly once after ready().*/
+ * that the stream was whole, else what was wrong: code and detail of the
+ * transfer, if it was that. Exactly once after each ready(). */
 void xenapi_export_streamed(struct xenapi_export *x,
                             const struct err *stream);
 

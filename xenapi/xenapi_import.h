@@ -25,15 +25,17 @@ struct xenapi_import_opts {
     const char *label;   /* of the task */
     const char *gateway, *job; /* for xenapi_task_sweep(); NULL: unmarked */
     bool restore;        /* keep UUIDs (and MACs); see DESIGN.md */
-    /* Run an upload with this, then report it with xenapi_import_streamed(). */
+    /* Run an upload with this, then report it with xenapi_import_streamed().
+     * Again as of xenapi_export_opts: nothing of the body was sent then, so
+     * that no host can have made anything of it. */
     void (*ready)(void *ctx, struct xenapi_ticket *ticket);
     /* As of xenapi_export_opts. */
     void (*broken)(void *ctx, const struct err *err);
     void (*progress)(void *ctx, double fraction);
     /*
-     * Once, later; after ready() not before xenapi_import_streamed(). vm_ref:
-     * the VM that was made, NULL on failure. The pool removes what it made when
-     * it fails; where it could not (a host died) xenapi_vm_sweep() does.
+     * Once, later; after a ready() not before its xenapi_import_streamed().
+     * vm_ref: the VM that was made, NULL on failure. The pool removes what it
+     * made when it fails; where it could not (a host died) xenapi_vm_sweep() does.
      */
     void (*done)(void *ctx, const struct err *err, const char *vm_ref);
     void *ctx;
@@ -44,7 +46,8 @@ enum err_code xenapi_import_start(struct xenapi_session *s,
                                   const struct xenapi_import_opts *opts,
                                   struct xenapi_import **out, struct err *err);
 
-/* The transfer is over. Exactly once after ready(). */
+/* The transfer is over; code and detail are its own. Exactly once after each
+ * ready(). */
 void xenapi_import_streamed(struct xenapi_import *x,
                             const struct err *stream);
 

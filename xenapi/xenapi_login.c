@@ -12,8 +12,6 @@
 #include "base/log.h"
 
 #define REDIRECTS_MAX 3
-/* CURLE_PEER_FAILED_VERIFICATION, as net/ hands it on: waiting does not help */
-#define NOT_TRUSTED 60
 
 static void try_host(struct xenapi_session *s);
 
@@ -93,7 +91,7 @@ static void try_next(struct xenapi_session *s, const struct err *err)
         return;
     }
     why = s->round_err;
-    if (s->was_ready && why.detail != NOT_TRUSTED)
+    if (s->was_ready && why.detail != XENAPI_ROUTE_NOT_TRUSTED)
         try_later(s, &why);
     else
         give_up(s, &why);

@@ -19,6 +19,9 @@
 struct xenapi_route;
 
 #define XENAPI_ROUTE_HOST 256 /* longest name or address, with the NUL */
+/* CURLE_PEER_FAILED_VERIFICATION, as net/ hands it on in an error's detail:
+ * waiting does not help. */
+#define XENAPI_ROUTE_NOT_TRUSTED 60
 #define XENAPI_ROUTE_AUTHORITY (XENAPI_ROUTE_HOST + 16)
 
 /* "name", "10.0.0.1:443", "[::1]:443", "::1": the host without brackets, and

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "xenapi/xenapi_flow.h"
 #include "xenapi/xenapi_remove.h"
 #include "xenapi/xenapi_vm.h"
@@ -20,6 +21,7 @@
 #define DISK_KEY "cairn:snapshot"
 #define NAME_TRIES 4 /* a snapshot takes seconds */
 #define ID_MAX 80    /* of gateway and job, with the NUL */
+#define VM_NAME_MAX 200 /* bytes of it in the snapshot's */
 
 struct xenapi_snapshot {
     struct xenapi_flow flow;
@@ -346,8 +348,9 @@ static bool take_opts(struct xenapi_snapshot *op,
     memcpy(op->vm, opts->vm_ref, strlen(opts->vm_ref) + 1);
     snprintf(op->gateway, sizeof(op->gateway), "%s", opts->gateway);
     snprintf(op->job, sizeof(op->job), "%s", opts->job);
-    snprintf(op->name, sizeof(op->name), "cairn/%s/%s %.200s", opts->gateway,
-             opts->job, opts->vm_name);
+    snprintf(op->name, sizeof(op->name), "cairn/%s/%s %.*s", opts->gateway,
+             opts->job, (int)parse_utf8_cut(opts->vm_name, VM_NAME_MAX),
+             opts->vm_name);
     op->left = opts->left;
     op->done = opts->done;
     op->ctx = opts->ctx;

@@ -36,6 +36,7 @@ struct xenapi_transfer {
     char location[XENAPI_ROUTE_HOST + 1024];
     struct buf words; /* what a refusal says */
     uint64_t bytes;
+    bool pulled; /* something of the body was taken, and may have been sent */
     bool paused;
     uint64_t active_ms; /* download: when something came last */
     struct timer timer; /* to begin with; then: has it stalled? */
@@ -157,10 +158,23 @@ static bool is_taken(const struct xenapi_transfer *t, const struct err *err,
                           (err->code == ERR_IO || err->code == ERR_TIMEOUT));
 }
 
+/* A host whose toolstack starts anew, or that was out of reach: nothing that it
+ * did can be seen twice. Not to wait for long what never answers. */
+static bool is_unheard(const struct xenapi_transfer *t, const struct err *err,
+                       bool unsent)
+{
+    if (t->status != 0 || t->bytes > 0 || t->pulled)
+        return false;
+    return err->code == ERR_IO || (err->code == ERR_TIMEOUT && unsent) ||
+           (err->code == ERR_UNREACHABLE &&
+            err->detail != XENAPI_ROUTE_NOT_TRUSTED);
+}
+
 static void on_done(void *ctx, const struct err *err,
                     const struct http_response *r)
 {
     struct xenapi_transfer *t = ctx;
+    bool unsent = http_transfer_wire_bytes(t->http) == 0;
 
     t->http = NULL;
     timer_stop(&t->timer);
@@ -179,6 +193,8 @@ static void on_done(void *ctx, const struct err *err,
     } else if (t->err.code == ERR_OK && err->code != ERR_OK &&
                !is_taken(t, err, r)) {
         t->err = *err;
+        if (is_unheard(t, err, unsent))
+            t->err.detail = XENAPI_TRANSFER_UNHEARD;
     } else if (t->err.code == ERR_OK && r->status != 200) {
         refuse(t);
     } else if (t->err.code == ERR_OK && t->probing) {
@@ -224,8 +240,10 @@ static bool on_body(void *ctx, const uint8_t *data, size_t len)
 static long on_pull(void *ctx, uint8_t *into, size_t max)
 {
     struct xenapi_transfer *t = ctx;
+    long n = t->opts.pull(t->opts.ctx, into, max);
 
-    return t->opts.pull(t->opts.ctx, into, max);
+    t->pulled |= n > 0;
+    return n;
 }
 
 /* ---- Asking ---- */

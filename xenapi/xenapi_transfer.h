@@ -26,9 +26,14 @@ struct xenapi_transfer;
  * download: an answer 200 came and its body ended; upload: the host said 200
  * and took the whole body: what it made of it says the task. Else ERR_UNREACHABLE, ERR_TIMEOUT, ERR_IO, ERR_DENIED (401,
  * 403; detail is the status), ERR_REMOTE (the host's own words), ERR_PROTOCOL
- * (a redirect to a stranger), ERR_CANCELLED, ERR_NOMEM. bytes: of the body that
- * came or went.
+ * (a redirect to a stranger), ERR_CANCELLED, ERR_NOMEM. detail
+ * XENAPI_TRANSFER_UNHEARD: the host has said nothing, and was given nothing of
+ * a body, so that all of it may be done again, with a new ticket; with
+ * ERR_UNREACHABLE it was given nothing at all. bytes: of the body that came or
+ * went.
  */
+#define XENAPI_TRANSFER_UNHEARD 9999 /* neither an errno nor a status */
+
 typedef void xenapi_transfer_done_fn(void *ctx, const struct err *err,
                                      uint64_t bytes);
 

@@ -237,6 +237,10 @@ static void on_give_ready(void *ctx, struct xenapi_ticket *ticket)
                                            .ctx = g};
     struct err err = {0};
 
+    if (g->tickets++ == 0 && g->down)
+        sim_do(&rig->sim, "/sim/host/down",
+               "{\"host\": \"%s\", \"down\": true}", g->down);
+    assert_int_equal(xva_write_position(g->writer), 0);
     assert_int_equal(xenapi_transfer_start(&o, &g->transfer, &err), ERR_OK);
 }
 

@@ -46,6 +46,8 @@ struct import_rig_giving {
     size_t fail_at; /* the source breaks after so many bytes */
     size_t cancel_at;
     bool reported;
+    const char *down; /* host that goes before the first transfer begins */
+    unsigned tickets;
 };
 
 void import_rig_open_giving(struct import_rig_giving *g,

@@ -67,7 +67,8 @@ def restore(gw, sim, wanted):
                  status == 2 and "host 'a b'" in err, err)
     status, _, err = gw.run("restore", "web@latest", "--pool", "rome")
     checks.check("a restore without a place for its disks is refused (6)",
-                 status == 6 and "--sr" in err and SR in err, err)
+                 status == 6 and "--sr" in err and SR in err and
+                 "of NIC 0" in err, err)
     status, _, err = gw.run("restore", "web@latest", "--pool", "rome", "--sr",
                             SR)
     checks.check("and one without a place for its NIC too", status == 6 and

@@ -25,6 +25,9 @@ NAMES = [
     "@latest",
     "-",
     "e\u0301\u200f \U0001f411 " + "x" * 300,
+    # Whoever cuts these by bytes cuts a letter in two.
+    *("a" * n + "\u5099" * 110 for n in range(3)),
+    "a" + "\u5099" * 1500,  # longer than a point's text may be
 ]
 # What no output may hold: controls but for the newline, C1, directions.
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f\u0080-\u009f\u200e\u200f"
@@ -68,6 +71,11 @@ def names_do_nothing():
                         gwcase.digest(out),
                         gwcase.digests(sim, "paris", NAMES[i])["0"])
             os.unlink(out)
+        gw.ok("restore", uuids[-1] + "@latest", "--pool", "rome", "--sr",
+              gwcase.SR, "--network", "0=lan")
+        checks.same("a name that is too long is cut in front of a letter",
+                    [v["name_label"] for v in sim.state("rome")["vms"]],
+                    [NAMES[-1].encode()[:4096].decode(errors="ignore")])
         lines = gw.logged().splitlines()
         checks.check("the log has one line for each event", lines and all(
             re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", x) for x in lines),

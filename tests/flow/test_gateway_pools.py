@@ -181,9 +181,8 @@ SWITCHES = [
     ("rpc_error", {"method": "VM.destroy", "error": [
         "SR_BACKEND_FAILURE_460", "", "Failed to calculate changed blocks",
         ""]}, {0}, []),
-    # Calls are tried again, the export is not: under load the third connection
-    # may be its own.
-    ("connection_refuse", {"skip": 2}, {0, 12}, ["/export/"]),
+    ("connection_refuse", {"skip": 2}, {0}, []),
+    ("connection_refuse", {"skip": 2, "count": 6}, {0}, []),
     ("connection_reset", {"skip": 2, "after": 200}, {0, 1}, ["reset"]),
     # ... which then ends before a connection would.
     ("tls_stall", {"skip": 2}, {0, 12}, ["the export does not begin"]),
@@ -365,11 +364,15 @@ def before():
         sim, gw = w.sim, w.gw
         points = w.points()
         sim.do("host/down", host="paris-2", down=True)
-        sim.fault("export_redirect", pool="paris", to="paris-2")
+        sim.fault("export_redirect", host="paris-1", to="paris-2", count=0)
+        began = time.monotonic()
         status, err = w.run(["backup", "web"])
         w.judge("a redirect to a member that is down", status, err, {12},
                 ["127.0.10.2"], points)
+        took = time.monotonic() - began
+        checks.check("and is tried again for pool_retry", 4 < took < 30, took)
         sim.do("host/down", host="paris-2", down=False)
+        sim.clear()
         sim.fault("export_redirect", pool="paris", url="https://example.org/x")
         status, err = w.run(["backup", "web"])
         w.judge("a redirect to somebody else", status, err, {1},
@@ -507,6 +510,32 @@ RESTORES = [
 ]
 
 
+def unheard():
+    """A member that takes no connection at first: export and import are asked
+    for again, and there is one VM."""
+    with World() as w:
+        sim, gw = w.sim, w.gw
+        for args in (["backup", "web"],
+                     ["restore", "web@latest", "--pool", "paris", "--name",
+                      "back"]):
+            what = "%s, a host that is not heard" % args[0]
+            for name in ("export_redirect", "import_redirect"):
+                sim.fault(name, host="paris-1", to="paris-2", count=0)
+            sim.fault("connection_refuse", host="paris-2", count=2)
+            status, err = w.run(args)
+            checks.check("%s: it gets through" % what, status == 0, err)
+            sim.clear()
+            log = gw.ok("job", "log", gwcase.last_job(gw)["id"])
+            checks.check("%s: the log tells" % what, log.count(
+                "the host did not answer") == 2, log)
+            checks.same("%s: nothing is left" % what, w.left(), [])
+        checks.same("one VM came back", len([
+            v for v in sim.state("paris")["vms"]
+            if v["name_label"] == "back"]), 1)
+        checks.same("as it was", gwcase.digests(sim, "paris", "back"),
+                    gwcase.digests(sim, "paris", "web"))
+
+
 def restores():
     with World() as w:
         sim, gw = w.sim, w.gw
@@ -579,7 +608,7 @@ def calls():
             (len(made) * len(LOST))))
 
 
-for test in (switches, middle, before, grown, speeds, restores, calls):
+for test in (switches, middle, before, grown, speeds, unheard, restores, calls):
     if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]:
         start = time.monotonic()
         checks.run(test.__name__, test)

@@ -193,7 +193,49 @@ def a_disk_that_goes_is_missed():
         checks.same("nothing is left", gwcase.left_behind(gw, sim), [])
 
 
+def a_disk_that_goes_sooner_is_missed():
+    """Before the gateway has looked what the snapshot has; and what the user
+    takes from the VM meanwhile is not."""
+    web = gwcase.vm("web", disk(), disk(QUICK), disk(),
+                    power_state="Halted")
+    with simlib.Sim(world(web)) as sim, gwlib.Gateway() as gw:
+        gwcase.set_up(gw, sim)
+        pool = sim.login("paris")
+
+        def during(method, act):
+            sim.fault("rpc_delay", pool="paris", method=method, ms=3000)
+            job = gw.ok("backup", "--no-wait", "web").split()[-1]
+            until(lambda: [f for f in sim.get("faults") if f["hits"]])
+            act()
+            until(lambda: gw.json("job", "show", job)["state"] in (
+                "succeeded", "failed"))
+            sim.clear()
+            return gw.json("job", "show", job)
+
+        def from_snapshot():
+            gone = [d for d in sim.state("paris")["vdis"]
+                    if d["is_a_snapshot"] and d["name_label"] == "web 1"]
+            checks.same("the snapshot has its second disk", len(gone), 1)
+            pool("VDI.destroy", gone[0]["ref"])
+
+        def from_vm():
+            pool("VBD.destroy", next(b for b in pool(
+                "VM.get_VBDs", pool.vm("web")) if pool(
+                    "VBD.get_userdevice", b) == "2"))
+        shown = during("VM.set_is_a_template", from_snapshot)
+        checks.check("a snapshot without it is not taken for the whole VM",
+                     shown["state"] == "failed" and
+                     "lacks disk 1 ('web 1')" in str(shown["error"]), shown)
+        checks.same("no point came of it", gw.json("point", "list"), [])
+        shown = during("VM.snapshot", from_vm)
+        checks.check("one that was taken from the VM is not missed",
+                     shown["state"] == "succeeded", shown)
+        checks.same("the point has the others", [d["position"] for d in gw.json(
+            "point", "show", "web@latest")["disks"]], [0, 1])
+        checks.same("nothing is left", gwcase.left_behind(gw, sim), [])
+
+
 for test in (at_most_so_many, a_backlog_pauses_its_sr, asking_may_fail,
-             a_disk_that_goes_is_missed):
+             a_disk_that_goes_is_missed, a_disk_that_goes_sooner_is_missed):
     checks.run(test.__name__, test)
 checks.finish()

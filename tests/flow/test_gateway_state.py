@@ -54,16 +54,44 @@ def clean(gw):
     return gw.json("status")["places_to_tidy"] == 0 and open_rows(gw) == 0
 
 
-def refuses_to_start(gw):
+def refuses_to_start(gw, *more):
     """Exit status and output of a cairnd that ends at once."""
     try:
         done = subprocess.run(
-            [gwlib.program("cairnd"), "--config", gw.config], timeout=30,
+            [gwlib.program("cairnd"), "--config", gw.config, *more],
+            timeout=30,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False, env=gw.env)
     except subprocess.TimeoutExpired as e:
         return None, "it started: %s" % e.stdout
     return done.returncode, done.stdout
+
+
+def named_files():
+    """--check and the start say the same of the files a configuration names."""
+    with gwlib.Gateway(start=False, listen="127.0.0.1:0",
+                       listen_cert="/nowhere/api.pem",
+                       listen_key="/nowhere/api.key") as gw:
+        status, said = refuses_to_start(gw)
+        checks.check("a certificate that is not there is a wrong configuration",
+                     status == 2 and "%s:5: listen_cert: /nowhere/api.pem: No "
+                     "such file or directory" % gw.config in said, said)
+        checks.same("--check says the same", refuses_to_start(gw, "--check"),
+                    (status, said))
+        with open(gw.config, encoding="utf-8") as f:
+            text = f.read()
+        with open(gw.config, "w", encoding="utf-8") as f:
+            f.write(text.replace("/nowhere", gw.dir))
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=127.0.0.1",
+             "-out", gw.dir + "/api.pem", "-keyout", gw.dir + "/api.key"],
+            stderr=subprocess.DEVNULL, check=True)
+        checks.same("with both files all is well",
+                    refuses_to_start(gw, "--check"),
+                    (0, "%s: ok\n" % gw.config))
+        gw.start()
+        checks.same("and it starts", gw.run("status")[0], 0)
 
 
 # --- what is kept ------------------------------------------------------------
@@ -266,8 +294,10 @@ def out_of_reach():
 
 
 def history():
-    """Jobs of long ago are forgotten, and what they made is not."""
-    with simlib.Sim(world()) as sim, gwlib.Gateway(job_history="2 s") as gw:
+    """Jobs and audit lines of long ago are forgotten, and what jobs made is
+    not."""
+    with simlib.Sim(world()) as sim, \
+            gwlib.Gateway(job_history="2 s", audit_history="2 s") as gw:
         gwcase.set_up(gw, sim)
         gw.ok("backup", "web")
         made = gw.json("point", "list")
@@ -278,6 +308,8 @@ def history():
                      until(lambda: not gw.json("job", "list")),
                      gw.json("job", "list"))
         checks.same("its point is not", gw.json("point", "list"), made)
+        checks.check("an audit line is forgotten that is audit_history old",
+                     until(lambda: not gw.json("audit")), gw.json("audit"))
         checks.same("and it goes on from there", gw.run("backup", "web")[0], 0)
 
 
@@ -412,7 +444,8 @@ def waiting_one(gw, sim, backup):
 
 
 def main():
-    tests = [index, catalog, out_of_reach, history, strangers, cancelled]
+    tests = [named_files, index, catalog, out_of_reach, history, strangers,
+             cancelled]
     if INSIDE in os.environ:
         tests = [state_on_small_disk]
     for test in tests:

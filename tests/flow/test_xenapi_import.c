@@ -335,6 +335,34 @@ static void a_slow_or_silent_host_is_waited_for(void **state)
     }
 }
 
+/* A toolstack that comes back knows neither sessions nor tasks. */
+static void on_back(struct timer *t)
+{
+    sim_do(&rig->sim, "/sim/pool/restart",
+           "{\"pool\": \"paris\", \"connections\": true}");
+    sim_do(&rig->sim, "/sim/host/down", "{\"host\": \"p1\", \"down\": false}");
+}
+
+static void a_host_that_is_not_heard_is_asked_again(void **state)
+{
+    struct import_rig_giving g;
+    struct timer back = {0};
+
+    (void)state;
+    import_rig_open_giving(&g, &usual, XVA_SUM_XXHASH);
+    g.down = "p1";
+    timer_start(rig->loop, &back, 250, on_back);
+    import_rig_give(&g, "fast", false);
+    if (g.end.err.code != ERR_OK)
+        fail_msg("%s", g.end.err.text);
+    assert_true(g.tickets > 1);
+    check_twin(g.end.text, "fast");
+    assert_int_equal(sim_objects(&rig->sim, "VDI", NULL), 2 * IMPORT_RIG_DISKS);
+    remove_made(g.end.text);
+    import_rig_close_giving(&g);
+    assert_int_equal(sim_objects(&rig->sim, "task", "cairn restore"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +375,7 @@ int main(void)
         TEST(what_a_dead_host_left_is_swept),
         TEST(a_source_that_breaks_leaves_nothing),
         TEST(a_slow_or_silent_host_is_waited_for),
+        TEST(a_host_that_is_not_heard_is_asked_again),
     };
     struct err err;
 

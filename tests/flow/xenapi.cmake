@@ -17,6 +17,8 @@ foreach(name test_xenapi_session test_xenapi_call test_xenapi_snapshot
   add_test(NAME flow_${name} COMMAND ${name})
   set_tests_properties(flow_${name} PROPERTIES TIMEOUT 300)
 endforeach()
+target_sources(test_xenapi_export PRIVATE
+  ${CMAKE_SOURCE_DIR}/tests/flow/export_rig.c)
 target_sources(test_xenapi_import PRIVATE
   ${CMAKE_SOURCE_DIR}/tests/flow/import_rig.c)
 add_executable(test_xenapi_alloc

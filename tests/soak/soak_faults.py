@@ -147,6 +147,9 @@ class Faults:
         self.ending.set()
         for t in self.threads:
             t.join(60)
+        # What a host that vanished has in hand it lets go of only so.
+        for pool in self.world.pool_names:
+            self.world.sim.do("pool/restart", pool=pool)
 
     def count_stores(self):
         """What the proxies have done since the last time."""

@@ -15,7 +15,7 @@
 #include "s3/s3_object.h"
 #include "s3/s3_upload.h"
 
-#define S3_RIG_REQUESTS 280
+#define S3_RIG_REQUESTS 280 /* that are kept; further ones are answered */
 
 #define S3_RIG_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 /* An error with its length given by closing the connection. */

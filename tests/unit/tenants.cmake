@@ -4,6 +4,7 @@ gw_test(test_rule gw_tenants)
 gw_test(test_secret gw_tenants PkgConfig::CRYPTO)
 gw_test(test_catalog gw_tenants PkgConfig::SQLITE)
 gw_test(test_catalog_rows gw_tenants)
+gw_test(test_catalog_audit gw_tenants)
 gw_test(test_catalog_job gw_tenants)
 gw_test(test_catalog_point gw_tenants)
 

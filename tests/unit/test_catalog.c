@@ -65,6 +65,7 @@ static void what_was_written_is_there_after_reopening(void **state)
     struct buf b;
 
     assert_ok(&p->f, fixture_open(&p->f, p->path));
+    assert_int_equal(p->f.err.code, ERR_OK); /* nor is anything left behind */
     assert_int_equal(catalog_schema(p->f.c), catalog_schema_newest());
     fixture_tenant(&p->f, "acme");
     assert_ok(&p->f, catalog_setting_set(p->f.c, "a", "1", &p->f.err));
@@ -220,7 +221,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 static void steps_run_once_each_and_keep_the_rows(void **state)
 {
     static const char *const steps[] = {
-        "", "", /* stand for what made the file */
+        "", "", "", /* stand for what made the file */
         "ALTER TABLE tenant ADD COLUMN extra INTEGER NOT NULL DEFAULT 5;"
         "CREATE TABLE second (x INTEGER)",
         "INSERT INTO second SELECT extra FROM tenant",
@@ -229,14 +230,14 @@ static void steps_run_once_each_and_keep_the_rows(void **state)
     int64_t sum = 0;
 
     assert_ok(&p->f, fixture_open(&p->f, p->path));
-    assert_int_equal(catalog_schema_newest(), 2);
+    assert_int_equal(catalog_schema_newest(), 3);
     fixture_tenant(&p->f, "acme");
     fixture_tenant(&p->f, "globex");
-    assert_ok(&p->f, catalog_schema_migrate(p->f.c, steps, 3, &p->f.err));
-    assert_int_equal(catalog_schema(p->f.c), 3);
-    assert_ok(&p->f, catalog_schema_migrate(p->f.c, steps, 4, &p->f.err));
     assert_ok(&p->f, catalog_schema_migrate(p->f.c, steps, 4, &p->f.err));
     assert_int_equal(catalog_schema(p->f.c), 4);
+    assert_ok(&p->f, catalog_schema_migrate(p->f.c, steps, 5, &p->f.err));
+    assert_ok(&p->f, catalog_schema_migrate(p->f.c, steps, 5, &p->f.err));
+    assert_int_equal(catalog_schema(p->f.c), 5);
     assert_ok(&p->f, catalog_db_one(p->f.c, &p->f.err, "", &sum,
                                     "SELECT sum(x) FROM second", ""));
     assert_int_equal(sum, 10);
@@ -245,15 +246,15 @@ static void steps_run_once_each_and_keep_the_rows(void **state)
 static void a_step_that_fails_changes_nothing(void **state)
 {
     static const char *const steps[] = {
-        "", "",
+        "", "", "",
         "CREATE TABLE second (x INTEGER); SELECT nonsense FROM nowhere"};
     struct place *p = *state;
     int64_t count = 7;
 
     assert_ok(&p->f, fixture_open(&p->f, p->path));
-    assert_int_equal(catalog_schema_migrate(p->f.c, steps, 3, &p->f.err),
+    assert_int_equal(catalog_schema_migrate(p->f.c, steps, 4, &p->f.err),
                      ERR_IO);
-    assert_int_equal(catalog_schema(p->f.c), 2);
+    assert_int_equal(catalog_schema(p->f.c), 3);
     assert_ok(&p->f,
               catalog_db_one(p->f.c, &p->f.err, "", &count,
                              "SELECT (SELECT count(*) FROM sqlite_schema"

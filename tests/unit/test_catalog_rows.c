@@ -537,40 +537,6 @@ static void an_expired_token_is_denied_though_it_is_right(void **state)
     catalog_token_fini(&t);
 }
 
-static void audit_lines_come_newest_first_and_by_tenant(void **state)
-{
-    struct fixture *f = *state;
-    struct catalog_page page = {.limit = 2};
-    char cursor[CATALOG_CURSOR];
-    struct names n = {0};
-
-    for (int i = 0; i < 4; i++) {
-        char object[8];
-
-        snprintf(object, sizeof(object), "o%d", i);
-        f->now_ms += 1000;
-        assert_ok(f, catalog_audit_add(f->c,
-                                       &(struct catalog_audit){
-                                           .actor = "provider",
-                                           .tenant_id = i % 2, .tenant = "",
-                                           .action = "a", .object = object,
-                                           .outcome = "ok", .detail = ""},
-                                       &f->err));
-    }
-    assert_ok(f, catalog_audit_each(f->c, 0, 0, &page, on_audit, &n, &f->err));
-    assert_string_equal(n.text, "o3,o2,");
-    memset(&n, 0, sizeof(n));
-    memcpy(cursor, page.next, sizeof(cursor));
-    page.cursor = cursor;
-    assert_ok(f, catalog_audit_each(f->c, 0, 0, &page, on_audit, &n, &f->err));
-    assert_string_equal(n.text, "o1,o0,");
-    memset(&n, 0, sizeof(n));
-    page.cursor = NULL;
-    assert_ok(f, catalog_audit_each(f->c, 1, f->now_ms - 500, &page, on_audit,
-                                    &n, &f->err));
-    assert_string_equal(n.text, "o3,");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -591,7 +557,6 @@ int main(void)
         ROW(vault_secrets_come_back_each_from_its_place),
         ROW(a_token_opens_until_expired_revoked_or_suspended),
         ROW(an_expired_token_is_denied_though_it_is_right),
-        ROW(audit_lines_come_newest_first_and_by_tenant),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

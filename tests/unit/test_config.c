@@ -11,7 +11,10 @@
 
 #include "base/bytes.h"
 #include "base/parse.h"
+#include "crypto/seal_key.h"
 #include "gateway/config.h"
+#include "gateway/config_files.h"
+#include "net_peer.h"
 
 static char path[] = "/tmp/cairn-test-config-XXXXXX";
 
@@ -79,6 +82,7 @@ static void assert_defaults(const struct config *c)
     assert_int_equal(c->export_stall_ms, 0);
     assert_int_equal(c->pool_verdict_ms, 0);
     assert_int_equal(c->job_history_ms, (uint64_t)90 * 24 * 3600 * 1000);
+    assert_int_equal(c->audit_history_ms, (uint64_t)400 * 24 * 3600 * 1000);
     assert_int_equal(c->compression, 1);
     assert_int_equal(c->chunk_bytes, 128 * KIB);
     assert_string_equal(c->spill, "");
@@ -134,6 +138,7 @@ static const char all_settings[] =
     "export_stall: 500 ms\n"
     "pool_verdict: 3 s\n"
     "job_history: 1 d\n"
+    "audit_history: 2 d\n"
     "compression: 19\n"
     "spill: /var/tmp/cairn\n"
     "spill_size: 1 GiB\n"
@@ -176,6 +181,7 @@ static void every_setting_is_taken(void **state)
     assert_int_equal(c->export_stall_ms, 500);
     assert_int_equal(c->pool_verdict_ms, 3000);
     assert_int_equal(c->job_history_ms, 24 * 3600 * 1000);
+    assert_int_equal(c->audit_history_ms, 2 * 24 * 3600 * 1000);
     assert_int_equal(c->compression, 19);
     assert_int_equal(c->chunk_bytes, MIB);
     assert_string_equal(c->spill, "/var/tmp/cairn");
@@ -289,6 +295,132 @@ static void mistakes_are_refused_with_their_line(void **state)
     }
 }
 
+/* ---- the files that it names ---- */
+
+static char dir[] = "/tmp/cairn-test-config-files-XXXXXX";
+
+static const char *put(const char *name, const char *text)
+{
+    static char file[128];
+    FILE *f;
+
+    snprintf(file, sizeof(file), "%s/%s", dir, name);
+    f = fopen(file, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    return file;
+}
+
+static void put_pair(const char *cert, const char *key)
+{
+    struct peer_cert made = peer_cert_new("127.0.0.1", false, NULL, -1, 1);
+    char *cert_pem = peer_cert_pem(&made), *key_pem = peer_key_pem(&made);
+
+    put(cert, cert_pem);
+    put(key, key_pem);
+    free(cert_pem);
+    free(key_pem);
+    peer_cert_free(&made);
+}
+
+static const char sealed_key[] = /* asks for a password */
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+    "MIGbMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjBLQWKtzyJVgICCAAw\n"
+    "-----END ENCRYPTED PRIVATE KEY-----\n";
+
+static const struct {
+    const char *why;
+    const char *cert, *key, *gateway_key;
+    unsigned line; /* 0: it is well */
+    const char *says;
+} files[] = {
+    {"all is well", "c.pem", "k.pem", "good.key", 0, NULL},
+    {"the gateway key is made at the start", "c.pem", "k.pem", "none.key", 0,
+     NULL},
+    {"no certificate", "none.pem", "k.pem", "good.key", 2,
+     "listen_cert: %s/none.pem: No such file or directory"},
+    {"no key", "c.pem", "none.pem", "good.key", 3,
+     "listen_key: %s/none.pem: No such file or directory"},
+    {"a certificate that cannot be read", ".", "k.pem", "good.key", 2,
+     "listen_cert: %s/.: Is a directory"},
+    {"no PEM", "junk", "k.pem", "good.key", 2,
+     "listen_cert: %s/junk: no certificate in PEM form"},
+    {"the key for the certificate", "k.pem", "k.pem", "good.key", 2,
+     "listen_cert: %s/k.pem: no certificate in PEM form"},
+    {"the certificate for the key", "c.pem", "c.pem", "good.key", 3,
+     "listen_key: %s/c.pem: no private key in PEM form"},
+    {"a key with a password", "c.pem", "sealed.pem", "good.key", 3,
+     "listen_key: %s/sealed.pem: no private key in PEM form, without a "
+     "password"},
+    {"the key of another certificate", "c.pem", "k2.pem", "good.key", 3,
+     "listen_key: %s/k2.pem: not the key of the certificate"},
+    {"a gateway key that is none", "c.pem", "k.pem", "junk", 4,
+     "gateway_key: %s/junk"},
+};
+
+/* Every %s of a row is the folder. */
+static bool says(const char *text, const char *row)
+{
+    const char *at = strstr(row, "%s");
+    char want[300];
+
+    snprintf(want, sizeof(want), "%.*s%s%s", (int)(at - row), row, dir, at + 2);
+    return strstr(text, want) != NULL;
+}
+
+static void files_that_it_names_are_looked_at(void **state)
+{
+    struct seal_key key = {{1}};
+    struct err err = {0};
+    char file[128];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    put_pair("c.pem", "k.pem");
+    put_pair("c2.pem", "k2.pem");
+    put("sealed.pem", sealed_key);
+    put("junk", "junk\n");
+    snprintf(file, sizeof(file), "%s/good.key", dir);
+    assert_int_equal(seal_key_save(file, &key, &err), ERR_OK);
+    for (size_t i = 0; i < BYTES_COUNT(files); i++) {
+        struct config *c = NULL;
+        char text[700], where[100];
+
+        snprintf(text, sizeof(text),
+                 "listen: 127.0.0.1:0\nlisten_cert: %s/%s\nlisten_key: %s/%s\n"
+                 "gateway_key: %s/%s\n",
+                 dir, files[i].cert, dir, files[i].key, dir,
+                 files[i].gateway_key);
+        err_clear(&err);
+        assert_int_equal(load(text, &c, &err), ERR_OK);
+        config_files_check(c, path, &err);
+        snprintf(where, sizeof(where), "%s:%u: ", path, files[i].line);
+        if (files[i].line ? err.code != ERR_ARGUMENT ||
+                                strncmp(err.text, where, strlen(where)) != 0 ||
+                                !says(err.text, files[i].says)
+                          : err.code != ERR_OK)
+            fail_msg("%s: %s", files[i].why, err.text);
+        config_free(c);
+    }
+}
+
+static int remove_files(void **state)
+{
+    static const char *const names[] = {"c.pem",      "k.pem", "c2.pem",
+                                        "k2.pem",     "junk",  "good.key",
+                                        "sealed.pem", ""};
+
+    (void)state;
+    for (size_t i = 0; i < BYTES_COUNT(names); i++) {
+        char file[128];
+
+        snprintf(file, sizeof(file), "%s/%s", dir, names[i]);
+        remove(file);
+    }
+    return 0;
+}
+
 static void file_must_be_a_bounded_text(void **state)
 {
     char *big = malloc(2 * MIB);
@@ -356,7 +488,7 @@ static void example_says_the_defaults(void **state)
         in += len;
     }
     *out = '\0';
-    assert_int_equal(settings, 34);
+    assert_int_equal(settings, 35);
     if (load(text, &c, &err) != ERR_OK)
         fail_msg("%s", err.text);
     assert_defaults(c);
@@ -370,6 +502,8 @@ int main(void)
         cmocka_unit_test(nothing_said_means_the_defaults),
         cmocka_unit_test(every_setting_is_taken),
         cmocka_unit_test(mistakes_are_refused_with_their_line),
+        cmocka_unit_test_teardown(files_that_it_names_are_looked_at,
+                                  remove_files),
         cmocka_unit_test(file_must_be_a_bounded_text),
         cmocka_unit_test(example_is_what_packaging_ships),
         cmocka_unit_test(example_says_the_defaults),

@@ -248,6 +248,12 @@ static void utf8_is_well_formed_or_refused(void **state)
     assert_int_equal(parse_utf8_step("\xe2\x82\xac!", 4), 3);
     assert_int_equal(parse_utf8_step("\xe2\x82\xac!", 2), 0);
     assert_int_equal(parse_utf8_step("", 0), 0);
+    assert_int_equal(parse_utf8_cut("a\xe2\x82\xac!", 5), 5);
+    assert_int_equal(parse_utf8_cut("a\xe2\x82\xac!", 4), 4);
+    assert_int_equal(parse_utf8_cut("a\xe2\x82\xac!", 3), 1);
+    assert_int_equal(parse_utf8_cut("a\xe2\x82\xac!", 2), 1);
+    assert_int_equal(parse_utf8_cut("\xe2\x82\xac", 2), 0);
+    assert_int_equal(parse_utf8_cut("", 0), 0);
 }
 
 static void a_size_for_people_is_rounded_down(void **state)

@@ -58,11 +58,11 @@ static struct points_list *list_points(const struct keyring *with,
 static const struct points_entry *find(const struct points_list *list,
                                        const char *name)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->entry[i].name, name) == 0)
-            return &list->entry[i];
-    fail_msg("%s is not listed", name);
-    return NULL;
+    const struct points_entry *e = points_find(list, name);
+
+    if (!e)
+        fail_msg("%s is not listed", name);
+    return e;
 }
 
 static void the_points_of_the_vectors_are_shown_or_removed(void **state)
@@ -187,6 +187,28 @@ static void a_spoilt_list_is_told_and_hides_nothing(void **state)
     assert_int_equal(find(list, POINT_B_REMOVED)->state, POINTS_SHOWN);
     points_list_free(list);
     vault_rig_load(&rig);
+}
+
+static void each_point_is_found_by_its_name_and_nothing_else(void **state)
+{
+    enum { COUNT = 1000 };
+    static struct points_entry entries[COUNT];
+    struct points_list list = {.entry = entries};
+    char name[NAME_POINT_BYTES + 1];
+
+    (void)state;
+    assert_null(points_find(&list, POINT_A)); /* an empty one */
+    for (unsigned i = 0; i < COUNT; i++) /* odd numbers; even ones are not */
+        snprintf(entries[i].name, sizeof(entries[i].name),
+                 "points/" TAG_A "/20250617T000000Z-%08x", 2 * i + 1);
+    for (list.count = 1; list.count < COUNT; list.count += 333)
+        for (unsigned i = 0; i < 2 * COUNT + 2; i++) {
+            snprintf(name, sizeof(name),
+                     "points/" TAG_A "/20250617T000000Z-%08x", i);
+            assert_ptr_equal(points_find(&list, name),
+                             i % 2 && i / 2 < list.count ? &entries[i / 2]
+                                                         : NULL);
+        }
 }
 
 /* --- points made here ----------------------------------------------------- */
@@ -370,6 +392,7 @@ int main(void)
         cmocka_unit_test(anchors_and_replaced_points_are_not_shown),
         cmocka_unit_test(a_point_that_was_taken_back_is_shown_again),
         cmocka_unit_test(a_point_that_goes_while_it_is_listed_is_left_out),
+        cmocka_unit_test(each_point_is_found_by_its_name_and_nothing_else),
         cmocka_unit_test(any_failing_request_is_the_answer),
         cmocka_unit_test(cancelling_at_any_time_ends_it_once),
         cmocka_unit_test(one_point_is_read_by_its_name),

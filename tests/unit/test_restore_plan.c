@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/parse.h"
 #include "base/xml.h"
 #include "gateway/restore_plan.h"
 
@@ -55,6 +56,22 @@ static struct xenapi_inventory target(void)
     return inv;
 }
 
+static const char *long_name; /* for the network of NIC 2; NULL: its own */
+
+static void lengthen(char *text, size_t size, size_t *len)
+{
+    static const char own[] = "Pool-wide network";
+    char *at = memmem(text, *len, own, sizeof(own) - 1);
+    size_t n = strlen(long_name), rest;
+
+    assert_non_null(at);
+    rest = *len - (size_t)(at - text) - (sizeof(own) - 1);
+    assert_true(*len + n < size);
+    memmove(at + n, at + sizeof(own) - 1, rest);
+    memcpy(at, long_name, n);
+    *len += n - (sizeof(own) - 1);
+}
+
 static struct ova *load_ova(void)
 {
     FILE *f = fopen(CAIRN_TEST_DATA "/image/ova.xml", "rb");
@@ -66,6 +83,8 @@ static struct ova *load_ova(void)
     assert_non_null(f);
     len = fread(text, 1, sizeof(text), f);
     fclose(f);
+    if (long_name)
+        lengthen(text, sizeof(text), &len);
     assert_int_equal(ova_parse(text, len, &ova, &err), ERR_OK);
     return ova;
 }
@@ -106,6 +125,12 @@ static const struct {
     const char *says[3];
 } refusals[] = {
     {"{}", ERR_QUOTA, {"disk ", "--sr", "'fast'"}},
+    {"{}", ERR_QUOTA,
+     {"SR 'fast' of disk 0,", "SR 'slow' of disk 1,",
+      "map with --sr (choices"}},
+    {"{}", ERR_QUOTA,
+     {"network 'Pool-wide network' of NIC 2,",
+      "network 'storage' of NIC 10:", "--network 2="}},
     {"{\"sr\":{\"*\":\"fast\"}}", ERR_QUOTA,
      {"NIC 2", "--network 2=", "'eth0'"}},
     {"{\"sr\":{\"*\":\"nowhere\"},\"network\":{\"*\":\"eth0\"}}",
@@ -141,6 +166,24 @@ static void what_is_not_mapped_is_refused_with_the_choices(void **state)
             if (!strstr(err.text, refusals[i].says[k]))
                 fail_msg("'%s' lacks '%s'", err.text, refusals[i].says[k]);
     }
+}
+
+static void a_long_name_leaves_room_for_the_rest(void **state)
+{
+    struct restore_plan out;
+    char name[901] = "";
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < 900; i += 3)
+        memcpy(name + i, "\xe5\x82\x99", 4);
+    long_name = name;
+    assert_int_equal(plan("{}", &out, &err), ERR_QUOTA);
+    long_name = NULL;
+    assert_true(parse_utf8(err.text, strlen(err.text)));
+    assert_non_null(strstr(err.text, "\x99' of NIC 2,"));
+    assert_non_null(strstr(err.text, "network 'storage' of NIC 10:"));
+    assert_non_null(strstr(err.text, "none (choices: 'eth0')"));
 }
 
 static void a_full_mapping_is_taken(void **state)
@@ -193,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_mapped_is_refused_with_the_choices),
+        cmocka_unit_test(a_long_name_leaves_room_for_the_rest),
         cmocka_unit_test(a_full_mapping_is_taken),
         cmocka_unit_test(the_same_sr_and_network_map_themselves),
         cmocka_unit_test(an_older_pool_refuses_a_newer_export),

@@ -321,6 +321,98 @@ static void a_listing_that_does_not_lead_on_is_refused(void **state)
     }
 }
 
+/* What a server without end says, with a new token each time. */
+#define BARREN 1000 /* as s3_list.h has it */
+#define EMPTY_BEFORE \
+    "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>"
+#define EMPTY_AFTER "</NextContinuationToken></ListBucketResult>"
+
+struct endless {
+    char pages[BARREN + 2][512];
+    struct s3_rig_answer answers[BARREN + 2];
+};
+
+static struct endless *endless_new(const char *before, const char *after)
+{
+    struct endless *e = calloc(1, sizeof(*e));
+
+    assert_non_null(e);
+    for (unsigned i = 0; i < BARREN + 2; i++) { /* each in one write: quick */
+        snprintf(e->pages[i], sizeof(e->pages[i]),
+                 LIST "Content-Length: %zu\r\n\r\n%s%04u%s",
+                 strlen(before) + 4 + strlen(after), before, i, after);
+        e->answers[i].text = e->pages[i];
+    }
+    return e;
+}
+
+static void a_listing_may_have_many_empty_pages(void **state)
+{
+    struct endless *e = endless_new(EMPTY_BEFORE, EMPTY_AFTER);
+    struct s3_rig r;
+
+    e->answers[BARREN] = (struct s3_rig_answer){
+        .text = LIST,
+        .body = PAGE("true", NEXT("one more") ENTRY("p/a") ENTRY("p/b"))};
+    e->answers[BARREN + 1] = (struct s3_rig_answer){
+        .text = LIST, .body = PAGE("false", ENTRY("p/c"))};
+    open_rig(&r, e->answers, BARREN + 2);
+    assert_int_equal(s3_rig_list(&r, "p/"), ERR_OK);
+    assert_string_equal(buf_text(&r.bytes), "p/a\np/b\np/c\n");
+    s3_rig_close(&r);
+    free(e);
+}
+
+static void a_listing_without_end_is_given_up(void **state)
+{
+    struct endless *e = endless_new(EMPTY_BEFORE, EMPTY_AFTER);
+    struct s3_rig r;
+
+    e->answers[0] = (struct s3_rig_answer){
+        .text = LIST, .body = PAGE("true", NEXT("first") ENTRY("p/a"))};
+    open_rig(&r, e->answers, BARREN + 2);
+    assert_int_equal(s3_rig_list(&r, "p/"), ERR_PROTOCOL);
+    assert_string_equal(buf_text(&r.bytes), "p/a\n");
+    assert_non_null(strstr(r.err.text, s3_client_name(r.client)));
+    assert_non_null(strstr(r.err.text, "list \"p/\": 1001 pages in a row"));
+    s3_rig_close(&r);
+    free(e);
+}
+
+static bool on_upload_seen(void *ctx, const struct s3_xml_upload *u)
+{
+    struct s3_rig *r = ctx;
+
+    r->calls++;
+    return strcmp(u->key, "p/a") == 0;
+}
+
+/* Uploads of one key may be many, but not without end either. */
+static void uploads_of_one_key_without_end_are_given_up(void **state)
+{
+    struct endless *e = endless_new(
+        "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>"
+        "<NextKeyMarker>p/a</NextKeyMarker><NextUploadIdMarker>u",
+        "</NextUploadIdMarker><Upload><Key>p/a</Key><UploadId>u</UploadId>"
+        "<Initiated>2026-11-20T08:15:30.000Z</Initiated></Upload>"
+        "</ListMultipartUploadsResult>");
+    struct s3_rig r;
+    struct s3_list_opts o = {.prefix = "p/",
+                             .on_upload = on_upload_seen,
+                             .done = s3_rig_on_done,
+                             .ctx = &r};
+    struct s3_list *l;
+
+    open_rig(&r, e->answers, BARREN + 2);
+    assert_int_equal(s3_list_start(r.client, &o, &l, &r.err), ERR_OK);
+    s3_rig_wait(&r, 1);
+    assert_int_equal(r.err.code, ERR_PROTOCOL);
+    assert_non_null(strstr(r.err.text, "1001 pages in a row"));
+    assert_int_equal(r.calls, BARREN + 2);
+    s3_rig_close(&r);
+    free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +428,9 @@ int main(void)
         cmocka_unit_test(a_listing_is_followed_to_its_last_page),
         cmocka_unit_test(a_page_that_is_none_is_asked_for_again),
         cmocka_unit_test(a_listing_that_does_not_lead_on_is_refused),
+        cmocka_unit_test(a_listing_may_have_many_empty_pages),
+        cmocka_unit_test(a_listing_without_end_is_given_up),
+        cmocka_unit_test(uploads_of_one_key_without_end_are_given_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

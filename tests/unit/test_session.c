@@ -126,6 +126,23 @@ static void the_floor_is_enough(void **state)
     free(data);
 }
 
+/* The last slot ends a little behind a part whose slab is the only one. */
+static void what_runs_over_the_last_part_waits_for_its_slab(void **state)
+{
+    (void)state;
+    for (size_t len = 16 * MIB; len <= 16 * MIB + 60000; len += 30000) {
+        uint8_t *data = malloc(len);
+        struct rig_backup b = one_disk(data, len);
+
+        rig_fill_noise(data, len, len);
+        b.ceiling = SESSION_FLOOR_BYTES;
+        rig_backup(&rig, &b);
+        rig_compare(&rig, &b);
+        assert_int_equal(b.result.figures.parts, 2);
+        free(data);
+    }
+}
+
 static void memory_stays_under_the_ceiling(void **state)
 {
     size_t len = 200 * MIB;
@@ -396,6 +413,7 @@ int main(void)
         T(every_chunk_size_and_level_works),
         T(several_disks_one_after_the_other),
         T(the_floor_is_enough),
+        T(what_runs_over_the_last_part_waits_for_its_slab),
         T(memory_stays_under_the_ceiling),
         T(a_second_backup_of_the_same_stores_the_point_alone),
         T(what_changed_is_stored_and_nothing_else),

@@ -271,6 +271,29 @@ static void a_slot_that_is_bad_everywhere_is_named(void **state)
     walk_rig_end();
 }
 
+/* Who holds keys can make two objects, each of which lacks what the other has:
+ * going from one to the other must come to an end. */
+static void objects_that_lack_each_others_slots_are_given_up(void **state)
+{
+    struct vault_walk w = {0};
+    char name[NAME_TEXT], says[64], id[33];
+    uint32_t drop[2][30];
+
+    (void)state;
+    for (uint32_t i = 0; i < 60; i++)
+        drop[i % 2][i / 2] = i;
+    walk_rig_one_pack();
+    vault_make_again(make, 0, 1, drop[0], 30, name);
+    vault_make_again(make, 0, 2, drop[1], 30, name);
+    store_fault_drop(rig->bucket, make->pack[0].name);
+    assert_int_equal(walk_rig_walk(&w), ERR_INTEGRITY);
+    bytes_hex(make->pack[0].id.b, 16, id);
+    snprintf(says, sizeof(says), "pack %s: slot ", id);
+    assert_non_null(strstr(w.err.text, says));
+    assert_non_null(strstr(w.err.text, "1024 times"));
+    walk_rig_end();
+}
+
 static void junk_beside_a_good_object_hides_nothing(void **state)
 {
     struct vault_walk w = {0};
@@ -365,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_pack_lives_on_in_another_generation),
         cmocka_unit_test(bad_slots_are_found_wherever_they_are_good),
         cmocka_unit_test(a_slot_that_is_bad_everywhere_is_named),
+        cmocka_unit_test(objects_that_lack_each_others_slots_are_given_up),
         cmocka_unit_test(junk_beside_a_good_object_hides_nothing),
         cmocka_unit_test(a_bad_header_sends_us_to_another_object),
         cmocka_unit_test(a_pack_that_goes_while_it_is_read_is_found_again),
