@@ -80,6 +80,7 @@ static bool set_one(const char *text, size_t len)
         if (strlen(actions[i]) == len && memcmp(actions[i], action, len) == 0) {
             points[which].action = (enum action)i;
             points[which].at = nth;
+            atomic_store(&points[which].hits, 0);
             return true;
         }
     }

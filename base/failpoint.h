@@ -22,7 +22,8 @@ bool failpoint_hit(const char *name); /* any thread */
 #define FAILPOINT(name) false
 #endif
 
-/* Read the environment; without CAIRN_FAILPOINTS it does nothing. */
+/* Read the environment; without CAIRN_FAILPOINTS it does nothing. Those it
+ * names count from 0 again. Before threads start. */
 void failpoint_setup(void);
 
 /* All names of failpoint_list.h, NULL-terminated; empty in normal builds. */

@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Turns in a row that leave nothing under way; a commit takes a dozen. */
+#define ALONE_TURNS 256u
+
 /* --- small things that all files use --------------------------------- */
 
 uint64_t session_mono(const struct session *s)
@@ -192,8 +195,34 @@ static void end(struct session *s)
     events.done(ctx, &err, &result);
 }
 
+/* Whether a call from outside is to come: the caller's data, or a timer. */
+static bool is_awaited(const struct session *s)
+{
+    return (s->state == SESSION_RUNNING && !s->finishing && !s->paused &&
+            !s->rest.count) ||
+           timer_is_armed(&s->kick) || timer_is_armed(&s->spill.tick);
+}
+
+/* Nothing is under way, so that nothing would ever wake us. */
+static bool is_left_alone(const struct session *s)
+{
+    return s->state != SESSION_ENDED && !s->busy && !is_awaited(s);
+}
+
+/* A job that waits for nothing would wait for ever, and hold its memory. */
+static void give_up(struct session *s)
+{
+    if (s->committed)
+        s->state = SESSION_ENDED;
+    else
+        session_fail_at(s, ERR_AGAIN, "nothing is under way, and nothing "
+                                      "goes on");
+}
+
 void session_pump(struct session *s)
 {
+    unsigned alone = 0;
+
     if (s->pumping) {
         s->pump_again = true;
         return;
@@ -205,6 +234,11 @@ void session_pump(struct session *s)
             advance(s);
         if (!session_alive(s))
             retreat(s);
+        if (!is_left_alone(s))
+            continue;
+        if (++alone == ALONE_TURNS)
+            give_up(s);
+        s->pump_again = true;
     } while (s->pump_again && s->state != SESSION_ENDED);
     s->pumping = false;
     if (s->state == SESSION_ENDED)

@@ -31,6 +31,8 @@ static void again(struct session *s)
 
 static void to_step(struct session *s, enum session_commit_step step)
 {
+    if (FAILPOINT("session_step_lost"))
+        return; /* as if it had been forgotten */
     s->commit->step = step;
     s->pump_again = true;
 }

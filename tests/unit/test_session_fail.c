@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session_rig.h"
 
+#include "base/failpoint.h"
+
 static struct rig rig;
 
 #define LEN (40 * MIB + 333)
@@ -511,6 +513,41 @@ static void without_a_row_nothing_is_sent(void **state)
     free(data);
 }
 
+/* A mistake of ours that leaves a session with nothing to wait for must not
+ * become a job that never ends. */
+static void what_stands_still_is_given_up(void **state)
+{
+    uint8_t *data = noise(MIB, 9);
+    unsigned given_up = 0;
+
+    (void)state;
+    if (!failpoint_names()[0])
+        skip(); /* a build without them */
+    for (unsigned n = 1; n <= 12; n++) {
+        struct rig_backup b = one_disk(data, MIB);
+        size_t points = rig_count(&rig, "points/");
+        char setting[64];
+
+        snprintf(setting, sizeof(setting), "session_step_lost=error@%u", n);
+        setenv("CAIRN_FAILPOINTS", setting, 1);
+        failpoint_setup();
+        rig_start(&rig, &b);
+        rig_run(&rig);
+        rig.wall_ms += 1000;
+        if (b.err.code == ERR_OK) {
+            rig_compare(&rig, &b);
+            continue;
+        }
+        assert_int_equal(b.err.code, ERR_AGAIN);
+        assert_non_null(strstr(b.err.text, "nothing is under way"));
+        nothing_is_left(&b, points, "a step that was lost", n);
+        given_up++;
+    }
+    unsetenv("CAIRN_FAILPOINTS");
+    assert_true(given_up >= 3); /* after LIST, after PUT, after LIST again */
+    free(data);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -546,6 +583,7 @@ int main(void)
         T(a_session_needs_keys_and_a_ceiling),
         T(nothing_is_sent_before_its_row_stands),
         T(without_a_row_nothing_is_sent),
+        T(what_stands_still_is_given_up),
     };
 
     work_setup();
