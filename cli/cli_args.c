@@ -124,10 +124,10 @@ static enum cli_args_outcome args_unknown(int argc, char **argv)
                      strcmp(argv[2], "-h") == 0) &&
         usage_noun(noun, stdout))
         return CLI_ARGS_HELP;
-    if (argc > 2)
-        fprintf(stderr, "cairn: there is no '%s %s'\n", noun, argv[2]);
-    else if (noun[0] == '-')
+    if (noun[0] == '-')
         fprintf(stderr, "cairn: a noun comes before the options\n");
+    else if (argc > 2)
+        fprintf(stderr, "cairn: there is no '%s %s'\n", noun, argv[2]);
     if (!usage_noun(noun, stderr)) {
         if (argc == 2 && noun[0] != '-')
             fprintf(stderr, "cairn: there is no '%s'\n", noun);

@@ -242,6 +242,15 @@ static enum err_code http_start(struct cli_http *h, const char *method,
     return rc;
 }
 
+/* Of a socket the library tells as if it were a host called cairn. */
+static const char *why_unreachable(const struct cli_http *h)
+{
+    if (!h->unix_path)
+        return h->err.text;
+    return access(h->unix_path, F_OK) < 0 ? strerror(errno)
+                                          : "nobody listens there";
+}
+
 /* No answer: say what to do about it. */
 static void answer_failed(struct cli_http *h, struct cli_answer *out)
 {
@@ -268,8 +277,7 @@ static void answer_failed(struct cli_http *h, struct cli_answer *out)
     }
     err_set(&out->err, ERR_UNREACHABLE, 0,
             "no cairnd answers at %s (%s): %s", h->server,
-            h->unix_path && access(h->unix_path, F_OK) < 0 ? strerror(errno)
-                                                           : h->err.text,
+            why_unreachable(h),
             !h->unix_path && strstr(h->err.text, "certificate")
                 ? "--server-ca FILE names the CA that signed its certificate"
                 : "is it running? Another one is named with --server or "

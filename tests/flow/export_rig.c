@@ -174,7 +174,10 @@ static void report(struct export_rig_taking *p)
 
 static void on_resume(struct timer *t)
 {
-    struct export_rig_taking *p = (struct export_rig_taking *)((char *)t - offsetof(struct export_rig_taking, resume));
+    struct export_rig_taking *p =
+        (struct export_rig_taking *)((char *)t -
+                                     offsetof(struct export_rig_taking,
+                                              resume));
 
     if (!feed_rest(p)) {
         take_nothing(p, PAUSE_MS);

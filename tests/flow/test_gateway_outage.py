@@ -64,6 +64,7 @@ def outage(ceph):
         # ... is done again: it sends what is not there yet, and an outage only
         # delays it.
         job = gwcase.last_job(w.gw)["id"]
+        before = w.listed()
         running = w.gw.start_run("job", "retry", job)
         wait_for("a pack", lambda: w.proxy.log(kind="complete", told=200))
         w.proxy.down()
@@ -82,7 +83,7 @@ def outage(ceph):
                      parts_sent(w) <= (208 - 60 + 17) * MIB,
                      (first, parts_sent(w)))
         held = gwcase.digests(w.sim, "paris", "web")
-        w.wanted[w.gw.json("point", "list")[0]["object"]] = held
+        w.note(before, held)
         w.nothing_left("a store was down", within=60)
         status, err, digest = w.restored("web")
         checks.same("a store was down: a restore gives the disk back",
@@ -130,6 +131,7 @@ def spilled(ceph):
         w.key = gwcase.set_up(w.gw, w.sim, url=w.url, vault_args=w.options)
         w.sim.fault("export_impatient", pool="paris", ms=5000, count=0)
         read = export_bytes(w)
+        before = w.listed()
         running = begin_large(w)
         w.proxy.down()
         down = time.monotonic()
@@ -166,8 +168,7 @@ def spilled(ceph):
         checks.check("and the result tells what was spilled",
                      result.get("spilled_bytes", 0) >= 48 * MIB, result)
         wait_for("an empty file", lambda: not spill_used(w), 30)
-        w.wanted[w.gw.json("point", "list")[0]["object"]] = \
-            gwcase.digests(w.sim, "paris", "web")
+        w.note(before, gwcase.digests(w.sim, "paris", "web"))
         w.nothing_left("parts were spilled")
         w.judge_all("spilled")
         w.sim.clear()

@@ -236,9 +236,9 @@ static void a_pause_of_ours_is_no_stall(void **state)
     p.pause_at = 1000000;
     p.pause_ms = 3000;
     export_rig_take(&p, export_rig.cold, false);
-    assert_int_equal(p.pause_at, 0); /* it was */
     if (p.end.err.code != ERR_OK)
         fail_msg("%s", p.end.err.text);
+    assert_int_equal(p.pause_at, 0); /* it was taken */
     export_rig_expect(&p);
     export_rig_close_taking(&p);
 }

@@ -101,9 +101,16 @@ static void without_a_server_it_says_so_and_exits_75(void **state)
 {
     struct api_rig *r = &((struct api_rig_world *)*state)->rig;
     struct cli_rig *p = &program;
+    char path[128];
 
     assert_exit(75, RUN("tenant", "list", "--server", "/nowhere/s"));
     assert_has(p->err, "no cairnd answers at /nowhere/s (No such file");
+    cli_rig_write(r, "left", "", path); /* of a daemon that was killed */
+    assert_exit(75, RUN("tenant", "list", "--server", path));
+    assert_has(p->err, "(nobody listens there)");
+    unlink(path);
+    assert_exit(2, RUN("--server", path, "tenant", "list"));
+    assert_has(p->err, "a noun comes before the options");
     assert_exit(2, RUN("tenant", "list", "--server", "http://h"));
     assert_exit(2, RUN("tenant", "list", "--server", "https://h/path"));
     assert_exit(1, RUN("tenant", "list", "--token-file", "/nowhere/t"));
