@@ -13,8 +13,6 @@
 
 #include "vault/fetch_inside.h"
 
-#include <assert.h>
-
 static void free_source(struct fetch_source *s)
 {
     struct fetch_pack *p = s->pack;
