@@ -93,7 +93,7 @@ static const struct setting rows[] = {
         "disks in use are tried again; 0 s: the built-in limit"),
     ROW("pool_verdict", SETTING_DURATION, pool_verdict_ms, 0, 24 * HOURS,
         "0 s", "time for a pool to say how an export or import went, after its "
-        "last byte; 0 s: the built-in limits"),
+        "last byte, and to end other tasks; 0 s: the built-in limits"),
     ROW("export_first_byte", SETTING_DURATION, export_first_byte_ms, 0,
         24 * HOURS, "0 s",
         "time until an export begins; 0 s: the built-in limit"),

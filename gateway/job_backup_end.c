@@ -257,7 +257,8 @@ void job_backup_end(struct backup *b)
         (b->asked && !b->granted))
         return;
     gates_leave(&b->snapping);
-    if (end_snapshot(b) || end_point(b))
+    /* A pool that hangs keeps nobody from the point. */
+    if (end_point(b) || end_snapshot(b))
         return;
     backup_free(b);
 }

@@ -62,10 +62,14 @@ static void on_done(void *ctx, const struct err *err,
 static void call(struct xenapi_flow *f, const char *method,
                  struct xmlrpc *params, bool async, xenapi_flow_fn *then)
 {
+    const struct xenapi_timing *timing = xenapi_session_timing(f->session);
+    /* A call may be tried again for a while before there is a task; and that
+     * may stay pending though its work is done. */
     const struct xenapi_call_opts o = {
         .method = method,
         .params = params,
         .async = async,
+        .timeout_ms = async ? timing->booting + timing->import_verdict : 0,
         .done = on_done,
         .ctx = f,
     };

@@ -49,6 +49,8 @@ void xenapi_flow_fini(struct xenapi_flow *f);
 /* params as xenapi_call_opts.params. */
 void xenapi_flow_call(struct xenapi_flow *f, const char *method,
                       struct xmlrpc *params, xenapi_flow_fn *then);
+/* ERR_TIMEOUT where its task has not ended after xenapi_timing.booting and
+ * .import_verdict, whether or not its work was done. */
 void xenapi_flow_async(struct xenapi_flow *f, const char *method,
                        struct xmlrpc *params, xenapi_flow_fn *then);
 /* Go on with ERR_OK in ms. */

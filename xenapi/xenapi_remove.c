@@ -40,6 +40,7 @@ struct xenapi_remove {
     bool in_use;              /* another VM has the disk at hand */
     char vbd[XENAPI_REF_MAX]; /* that is being looked at */
     unsigned tries;
+    bool late;             /* it was not destroyed in time, once */
     uint64_t waited_ms; /* for what is in use, of the whole patience */
     struct err err;
 };
@@ -120,12 +121,18 @@ static bool wait_for_it(struct xenapi_remove *r, const struct xenapi_answer *a,
                         xenapi_flow_fn *then)
 {
     uint64_t pause = xenapi_session_timing(r->flow.session)->retry;
+    bool late = a->err->code == ERR_TIMEOUT;
 
     if (a->err->code == ERR_OK || is_gone(a) || !is_passing(r, a) ||
-        r->flow.cancelled || r->waited_ms + pause > r->opts.patience_ms)
+        r->flow.cancelled)
+        return false;
+    /* What a task was to do may be done though the task does not end: that is
+     * looked at, whatever was waited for before, and tried once more. */
+    if (late ? r->late : r->waited_ms + pause > r->opts.patience_ms)
         return false;
     r->tries++;
     r->waited_ms += pause;
+    r->late |= late;
     xenapi_flow_wait(&r->flow, pause, then);
     return true;
 }
@@ -271,6 +278,7 @@ static void next_disk(struct xenapi_remove *r)
     struct err err;
 
     r->tries = 0;
+    r->late = false;
     if (r->disk < r->disk_count && !r->flow.cancelled) {
         look_at_disk(&r->flow, NULL);
         return;

@@ -45,7 +45,8 @@ struct xenapi_timing {
     uint64_t poll;        /* 30 s, and 1/10 of `booting` at most: a watched task
                              is asked for by name */
     uint64_t verdict;     /* 2 min: a task's end after the end of its stream */
-    uint64_t import_verdict; /* 30 min: the same of an import */
+    uint64_t import_verdict; /* 30 min: the same of an import; and the whole of
+                                a snapshot's, a removal's, a start's task */
     uint64_t first_byte;  /* 30 min: of an export, and of an import's answer */
     uint64_t stall;       /* 5 min: of a transfer, while it is not paused */
 };

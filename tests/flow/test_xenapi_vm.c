@@ -77,6 +77,29 @@ static void what_holds_a_disk_stays_with_it(void **state)
     pool_rig_end_fini(&e);
 }
 
+/* What it was to do is done. */
+static void a_task_that_never_ends_keeps_nothing(void **state)
+{
+    struct pool_rig_end e;
+    struct xenapi_vm_remove_opts o = {.snapshot = true};
+    struct err err;
+
+    (void)state;
+    snapshot_rig_make(&e, "26");
+    o.ref = e.inventory->vms[0].ref;
+    sim_fault(&rig->sim,
+              "{\"name\": \"task_stuck\", \"method\": \"VDI.destroy\"}");
+    sim_fault(&rig->sim,
+              "{\"name\": \"task_stuck\", \"method\": \"VM.destroy\"}");
+    err = snapshot_rig_remove_as(&o);
+    if (err.code != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(sim_objects(&rig->sim, "VDI", NULL), 2);
+    assert_int_equal(sim_objects(&rig->sim, "VM", "cairn/"), 0);
+    sim_do(&rig->sim, "/sim/tasks/expire", "{\"pool\": \"paris\"}");
+    pool_rig_end_fini(&e);
+}
+
 static void disks_without_a_vm_are_found_by_their_marks(void **state)
 {
     struct pool_rig_end e, swept;
@@ -241,6 +264,7 @@ int main(void)
                                     snapshot_rig_after)
         TEST(obstacles_to_removing_are_overcome),
         TEST(what_holds_a_disk_stays_with_it),
+        TEST(a_task_that_never_ends_keeps_nothing),
         TEST(disks_without_a_vm_are_found_by_their_marks),
         TEST(what_is_not_ours_is_left_alone),
         TEST(a_disk_that_another_vm_uses_stays),
