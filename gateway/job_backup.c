@@ -564,8 +564,12 @@ static void backup_cancel(struct job *job)
     const struct err err = {.code = ERR_CANCELLED, .text = "cancelled"};
     struct backup *b = job->state;
 
-    /* What the pipe has committed stays committed: it decides. */
-    job_backup_fail(b, &err, EXIT_PEER_NONE);
+    /* What the pipe has committed stays committed: it decides. Where the point
+     * is known already there is but a snapshot to be removed. */
+    if (b->kept)
+        job_backup_end(b);
+    else
+        job_backup_fail(b, &err, EXIT_PEER_NONE);
 }
 
 static void backup_hurry(struct job *job)
