@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Turns in a row that leave nothing under way; a commit takes a dozen. */
+/* Turns of one pumping that leave nothing under way; a commit takes a dozen. */
 #define ALONE_TURNS 256u
 
 /* --- small things that all files use --------------------------------- */

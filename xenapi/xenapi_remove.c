@@ -40,7 +40,7 @@ struct xenapi_remove {
     bool in_use;              /* another VM has the disk at hand */
     char vbd[XENAPI_REF_MAX]; /* that is being looked at */
     unsigned tries;
-    bool late;             /* it was not destroyed in time, once */
+    bool late;          /* it was not destroyed in time, once */
     uint64_t waited_ms; /* for what is in use, of the whole patience */
     struct err err;
 };
